@@ -1,0 +1,42 @@
+"""A second-level cache for the SQLAlchemy ORM on Redis: transparent, never stale, fast."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from .cache import RedisCache
+from .errors import (
+    AlreadyEnabled,
+    CacheError,
+    CacheUnavailable,
+    ConfigurationError,
+    DecodeError,
+    EncodeError,
+    ServerRefused,
+    UncacheableModel,
+)
+from .mixin import CacheMixin
+from .options import CacheOption, refresh_cache, skip_cache
+from .policy import CachePolicy
+from .stats import Stats
+
+try:
+    __version__ = version("sqlalchemy-rediscache")
+except PackageNotFoundError:
+    __version__ = "0"
+
+__all__ = [
+    "AlreadyEnabled",
+    "CacheError",
+    "CacheMixin",
+    "CacheOption",
+    "CachePolicy",
+    "CacheUnavailable",
+    "ConfigurationError",
+    "DecodeError",
+    "EncodeError",
+    "RedisCache",
+    "ServerRefused",
+    "Stats",
+    "UncacheableModel",
+    "refresh_cache",
+    "skip_cache",
+]

@@ -1,0 +1,377 @@
+"""`RedisCache`: the one object that everything hangs on."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper, Session
+
+from . import private
+from .debts import Debts
+from .errors import CacheUnavailable, ConfigurationError
+from .keys import Keys
+from .models import Models, mapper_of
+from .policy import CachePolicy
+from .read_path import ReadPath
+from .region import Region, key_columns, root_table
+from .session import Binding
+from .session.access import Services
+from .session.binding import SessionHooks
+from .stats import Counters, Stats
+from .store import Store
+from .store.store import StoreSettings
+from .write_path import WritePath
+
+Consistency = Literal["available", "strict"]
+
+
+class RedisCache:
+    """A second-level cache for the SQLAlchemy ORM in one Redis (or Valkey) database.
+
+    Args:
+        server: A URL (``redis://``, ``rediss://``, ``unix://``, or ``embedded://`` for a server of
+            this process's own), or a client of redis-py, blocking or asyncio. A URL serves both
+            kinds of sessions, a client only its own.
+        prefix: What every key starts with; caches with different prefixes share nothing.
+        namespace: Called with a session, gives its tenant: two tenants never share an entry.
+        policy: The policy of models that declare none.
+        consistency: What a commit does when Redis does not answer. ``"available"`` (default): go
+            on, invalidate later, and serve nothing in this process until then. ``"strict"``: raise
+            `CacheUnavailable`, so that the database rolls back.
+        lock_ttl: Seconds after which the lock of a writer that died is void: longer than any COMMIT
+            takes. Default 30.
+        lease_ttl: Seconds that a reader has to load a row it was given a lease for. Default 3.
+        lease_wait: Seconds that other readers wait for it before they load the row themselves.
+            Default 3.
+        connect_timeout: Seconds to connect to Redis. Default 0.05.
+        read_timeout: Seconds to wait for an answer of Redis. Default 0.05.
+        max_entry_bytes: Larger entries are neither stored nor served. Default 1 MiB.
+        check_server: Connect once now, to fail early when Redis can't be used. Default True; pass
+            False for an application that must start without Redis.
+
+    Raises:
+        ConfigurationError: An argument is wrong.
+        CacheUnavailable: No server answers (only with `check_server`).
+        ServerRefused: The server refuses our login or is older than Redis 6.2.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        *,
+        prefix: str = "cache",
+        namespace: Callable[[Session], object] | None = None,
+        policy: CachePolicy | None = None,
+        consistency: Consistency = "available",
+        lock_ttl: float = 30.0,
+        lease_ttl: float = 3.0,
+        lease_wait: float = 3.0,
+        connect_timeout: float = 0.05,
+        read_timeout: float = 0.05,
+        max_entry_bytes: int = 1 << 20,
+        check_server: bool = True,
+    ) -> None:
+        _validate(prefix, consistency, lock_ttl, lease_ttl, connect_timeout, read_timeout)
+        self.prefix = prefix
+        self._counters = Counters()
+        self._models = Models(policy or CachePolicy())
+        self._keys = Keys(prefix)
+        self._store = Store(
+            server,
+            StoreSettings(connect_timeout, read_timeout, lock_ttl, lease_ttl, max_entry_bytes),
+            private.await_,
+            self._count_round_trip,
+        )
+        try:
+            if check_server:
+                self._store.check(max(2.0, connect_timeout))
+        except Exception:
+            self._store.close()
+            raise
+        self._debts = Debts(self._counters)
+        stamps: dict[bytes, bytes | None] = {}
+        self._reads = ReadPath(self._counters, self._debts, stamps, lease_wait)
+        self._writes = WritePath(self._counters, self._debts, strict=consistency == "strict")
+        self._bypassed: contextvars.ContextVar[bool] = contextvars.ContextVar(
+            "rediscache_bypass", default=False
+        )
+        self._services = Services(
+            models=self._models,
+            keys=self._keys,
+            store=self._store,
+            counters=self._counters,
+            reads=self._reads,
+            writes=self._writes,
+            stamps=stamps,
+            namespace=namespace,
+            bypassing=self._bypassed.get,
+        )
+        self._hooks = SessionHooks(self._services)
+        self._bindings: dict[int, Binding] = {}
+        self._closed = False
+        self._mapped = _on_mapped(self._models)
+        os.register_at_fork(after_in_child=_after_fork(self))
+
+    def _count_round_trip(self) -> None:
+        self._counters.add("round_trips")
+
+    # -- configuration ------------------------------------------------------------------------
+
+    def enable(self, target: Any) -> Any:
+        """Have the sessions of a factory served by this cache.
+
+        Args:
+            target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker``, or a class of
+                sessions. Sessions of a factory are served fastest; a plain class is served by
+                events alone.
+
+        Returns:
+            `target`, so that ``Session = cache.enable(sessionmaker(engine))`` reads well.
+
+        Raises:
+            AlreadyEnabled: Another cache serves the target.
+            ConfigurationError: The target is something else, or a cached model can't be cached.
+        """
+        self._check_models()
+        binding = Binding(self._hooks, target)
+        if binding.attached:
+            self._bindings[id(target)] = binding
+        return target
+
+    def disable(self, target: Any) -> None:
+        """Undo `enable`; does nothing for a target that is not enabled by this cache."""
+        binding = self._bindings.pop(id(target), None)
+        if binding is not None:
+            binding.detach()
+
+    def register(self, model: type, policy: CachePolicy | None = None) -> None:
+        """Have a model cached that can't take the mixin, and its subclasses.
+
+        Args:
+            model: A mapped class, or one that is mapped later.
+            policy: How; default the cache's own policy.
+
+        Raises:
+            UncacheableModel: Its rows can't be cached; the message says why.
+        """
+        self._models.register(model, policy or self._models.default_policy())
+        mapper = mapper_of(model)
+        if mapper is not None:
+            _check_model(mapper)
+
+    def _check_models(self) -> None:
+        for mapper in self._models.cached():
+            _check_model(mapper)
+
+    # -- use ----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def bypass(self) -> Iterator[None]:
+        """Within this block (of this thread or task) reads go to the database and fill nothing.
+
+        Writes invalidate as ever.
+        """
+        token = self._bypassed.set(True)
+        try:
+            yield
+        finally:
+            self._bypassed.reset(token)
+
+    def invalidate(self, model: type, identity: Any = None) -> None:
+        """Take a row, or all rows of a model, out of the cache, for every process.
+
+        For changes that the cache could not see. From an asyncio application, use `ainvalidate`.
+
+        Args:
+            model: The mapped class.
+            identity: The primary key (a tuple or dict if composite); None for all rows.
+
+        Raises:
+            CacheUnavailable: Redis did not answer. The invalidation is remembered, and this process
+                serves nothing from the cache before it is made good.
+            ConfigurationError: The model is not cached, or the key is not of its type.
+        """
+        self._invalidate(model, identity, is_async=False)
+
+    async def ainvalidate(self, model: type, identity: Any = None) -> None:
+        """`invalidate`, for asyncio."""
+        await private.spawn(self._invalidate, model, identity, is_async=True)
+
+    def _invalidate(self, model: type, identity: Any, *, is_async: bool) -> None:
+        mapper = mapper_of(model)
+        if mapper is None or self._models.policy(mapper) is None:
+            raise ConfigurationError(f"{model!r} is not a cached model: nothing to invalidate")
+        wanted = []
+        for region, place in self._places(mapper):
+            names: Sequence[bytes] = ()
+            if identity is not None:
+                token = region.identity.token(_as_key(mapper, identity))
+                if token is None:
+                    raise ConfigurationError(
+                        f"{identity!r} is not of the type of {model.__name__}'s primary key"
+                    )
+                names = (token.encode(),)
+            wanted.append((place, names))
+        self._send_invalidations(wanted, is_async=is_async)
+
+    def clear(self) -> None:
+        """Take everything out of the cache, for every process.
+
+        Every region is given a new generation, and the keys under this cache's prefix are deleted.
+        Other prefixes of the same Redis are left alone.
+
+        Raises:
+            CacheUnavailable: Redis did not answer.
+        """
+        self._clear(is_async=False)
+
+    async def aclear(self) -> None:
+        """`clear`, for asyncio."""
+        await private.spawn(self._clear, is_async=True)
+
+    def _clear(self, *, is_async: bool) -> None:
+        scripts = self._services.scripts(is_async)
+        try:
+            scripts.clear(self._keys.everything().encode())
+        except CacheUnavailable:
+            for mapper in self._models.cached():
+                for _, place in self._places(mapper):
+                    self._debts.owe(place, None)
+            raise
+
+    def _places(self, mapper: Mapper[Any]) -> Iterator[tuple[Region, Any]]:
+        for _, engine in self._services.engines():
+            region = engine.region(mapper)
+            if region is None:
+                continue
+            engine.place(region, None, engine.schema_map)
+            for place in engine.places_of(region):
+                yield region, place
+
+    def _send_invalidations(self, wanted: list[Any], *, is_async: bool) -> None:
+        if not wanted:
+            return
+        scripts = self._services.scripts(is_async)
+        try:
+            self._debts.pay(scripts)
+            scripts.invalidate([(place.guard, place.prefix, names) for place, names in wanted])
+        except CacheUnavailable:
+            self._counters.add("errors")
+            for place, names in wanted:
+                self._debts.owe(place, names or None)
+            raise
+        rows = sum(len(names) for _, names in wanted)
+        self._counters.add("invalidated", rows)
+        self._counters.add("regions_invalidated", sum(1 for _, names in wanted if not names))
+
+    def stats(self) -> Stats:
+        """What this cache object did so far; no round trip."""
+        return self._counters.read()
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Disable all factories, close connections, stop an embedded server."""
+        if self._closed:
+            return
+        self._closed = True
+        for binding in self._bindings.values():
+            binding.detach()
+        self._bindings.clear()
+        self._hooks.engine_events.unwatch()
+        self._mapped()
+        self._store.close()
+
+    async def aclose(self) -> None:
+        """`close`, with the connections of the running event loop closed properly."""
+        await self._store.aclose()
+        self.close()
+
+    def __enter__(self) -> RedisCache:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _validate(
+    prefix: str,
+    consistency: str,
+    lock_ttl: float,
+    lease_ttl: float,
+    connect_timeout: float,
+    read_timeout: float,
+) -> None:
+    if not prefix or any(char in prefix for char in "{}*?[]\\") or not prefix.isprintable():
+        raise ConfigurationError(
+            f"prefix={prefix!r}: give a name without braces, wildcards and control characters"
+        )
+    if consistency not in ("available", "strict"):
+        raise ConfigurationError(f'consistency={consistency!r}: give "available" or "strict"')
+    times = {"lock_ttl": lock_ttl, "lease_ttl": lease_ttl,
+             "connect_timeout": connect_timeout, "read_timeout": read_timeout}  # fmt: skip
+    for name, seconds in times.items():
+        if not seconds > 0:
+            raise ConfigurationError(f"{name}={seconds!r}: give a number of seconds above 0")
+
+
+def _check_model(mapper: Mapper[Any]) -> None:
+    """What can be told without a dialect.
+
+    Raises:
+        UncacheableModel: The model has no key, or is not mapped to a table.
+    """
+    root_table(mapper)
+    key_columns(mapper)
+
+
+def _as_key(mapper: Mapper[Any], identity: Any) -> tuple[Any, ...]:
+    keys = key_columns(mapper)
+    if isinstance(identity, dict):
+        names = [mapper.get_property_by_column(column).key for column in keys]
+        try:
+            return tuple(identity[name] for name in names)
+        except KeyError as error:
+            raise ConfigurationError(f"the key of {mapper.class_.__name__} needs {error}") from None
+    found = tuple(identity) if isinstance(identity, tuple | list) else (identity,)
+    if len(found) != len(keys):
+        raise ConfigurationError(
+            f"the key of {mapper.class_.__name__} has {len(keys)} columns, {identity!r} has not"
+        )
+    return found
+
+
+def _on_mapped(models: Models) -> Callable[[], None]:
+    """Have `models` told of every class mapped from now on; returns what ends that."""
+    known = weakref.ref(models)
+
+    def mapped(mapper: Any, class_: Any) -> None:
+        alive = known()
+        if alive is not None:
+            alive.version = object()
+
+    event.listen(Mapper, "instrument_class", mapped)
+
+    def end() -> None:
+        if event.contains(Mapper, "instrument_class", mapped):
+            event.remove(Mapper, "instrument_class", mapped)
+
+    return end
+
+
+def _after_fork(cache: RedisCache) -> Callable[[], None]:
+    known = weakref.ref(cache)
+
+    def in_child() -> None:
+        alive = known()
+        if alive is not None:
+            alive._counters.reset_lock()  # noqa: SLF001
+
+    return in_child
+

@@ -1,0 +1,1 @@
+"""The program `rediscache`: a demo and a benchmark on the user's own machine."""

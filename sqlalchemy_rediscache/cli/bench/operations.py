@@ -1,0 +1,150 @@
+"""The operations that are timed. Each opens a session, does its work and closes it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from operator import attrgetter
+from time import perf_counter_ns
+from typing import Any
+
+from sqlalchemy import select
+
+from sqlalchemy_rediscache.cli.bench.contestants import Contestant
+
+_supplier = attrgetter("supplier")
+_name = attrgetter("name")
+
+
+def get_one(who: Contestant, ids: Iterator[int]) -> Callable[[], object]:
+    """Return: new session, `session.get` of the next of `ids`, close."""
+    factory, product, options = who.factory, who.product, who.options or None
+
+    def operation() -> object:
+        with factory() as session:
+            return session.get(product, next(ids), options=options)
+
+    return operation
+
+
+def select_in(who: Contestant, id_lists: Iterator[Sequence[int]]) -> Callable[[], object]:
+    """Return: new session, all products of the next list of ids by one IN, close."""
+    factory, product, options = who.factory, who.product, who.options
+
+    def operation() -> object:
+        with factory() as session:
+            statement = select(product).where(product.id.in_(next(id_lists)))
+            return session.scalars(statement.options(*options)).all()
+
+    return operation
+
+
+def lazy_supplier(who: Contestant, ids: Iterator[int]) -> Callable[[], int]:
+    """Return: new session, load a product, time the load of its supplier, close.
+
+    The product is not loaded by `session.get`: SQLAlchemy compiles a statement once whatever
+    user-defined options it has, so that this one would inherit the option of the get case, and
+    dogpile's lazy load would go to the database.
+    """
+    factory, product, options = who.factory, who.product, who.lazy_options
+
+    def operation() -> int:
+        with factory() as session:
+            statement = select(product).where(product.id == next(ids)).options(*options)
+            loaded = session.scalars(statement).one()
+            start = perf_counter_ns()
+            _supplier(loaded)
+            return perf_counter_ns() - start
+
+    return operation
+
+
+def refresh_after_commit(
+    who: Contestant, ids: Sequence[int], stack: ExitStack
+) -> Callable[[], int]:
+    """Return: commit a session that stays open, time the refresh of one of its objects."""
+    session = stack.enter_context(who.factory())
+    kept = itertools.cycle([session.get(who.product, number) for number in ids])
+
+    def operation() -> int:
+        session.commit()
+        loaded = next(kept)
+        start = perf_counter_ns()
+        _name(loaded)
+        return perf_counter_ns() - start
+
+    return operation
+
+
+def refresh_in_transaction(
+    who: Contestant, ids: Sequence[int], stack: ExitStack
+) -> Callable[[], int]:
+    """Return: expire one object of an open transaction, time its refresh."""
+    session = stack.enter_context(who.factory())
+    kept = itertools.cycle([session.get(who.product, number) for number in ids])
+
+    def operation() -> int:
+        loaded = next(kept)
+        session.expire(loaded)
+        start = perf_counter_ns()
+        _name(loaded)
+        return perf_counter_ns() - start
+
+    return operation
+
+
+def update_one(who: Contestant, ids: Iterator[int]) -> Callable[[], object]:
+    """Return: new session, load a product, change one column, commit, close."""
+    factory, product = who.factory, who.product
+
+    def operation() -> None:
+        with factory() as session:
+            loaded: Any = session.get(product, next(ids))
+            loaded.stock += 1
+            session.commit()
+
+    return operation
+
+
+def commit_one(
+    who: Contestant, ids: Iterator[int], clock: Callable[[], int] = perf_counter_ns
+) -> Callable[[], int]:
+    """Return: the same, but measure the commit with its flush only, by the difference of `clock`.
+
+    Args:
+        who: the contestant.
+        ids: products to update.
+        clock: any counter: nanoseconds, or round trips to Redis.
+    """
+    factory, product = who.factory, who.product
+
+    def operation() -> int:
+        with factory() as session:
+            loaded: Any = session.get(product, next(ids))
+            loaded.stock += 1
+            start = clock()
+            session.commit()
+            return clock() - start
+
+    return operation
+
+
+def flush_many(
+    who: Contestant, ids: Sequence[int], clock: Callable[[], int] = perf_counter_ns
+) -> Callable[[], int]:
+    """Return: new session, load all `ids`, change each, measure flush and commit, close."""
+    factory, product = who.factory, who.product
+
+    def operation() -> int:
+        with factory() as session:
+            statement = select(product).where(product.id.in_(ids))
+            loaded = session.scalars(statement).all()
+            for each in loaded:
+                each.stock += 1
+            start = clock()
+            session.flush()
+            session.commit()
+            return clock() - start
+
+    return operation

@@ -1,0 +1,55 @@
+"""What the cache promises, and whether a run reached it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target beside what was measured."""
+
+    target: str
+    value: float
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A target for the ratio of two contestants' times.
+
+    Args:
+        kind: "faster": `other` must take at least `limit` times as long as `subject`;
+            "slower": `subject` may take at most `limit` times as long as `other`.
+        subject: the contestant that the target is for.
+        other: the contestant that it is compared with.
+        limit: the ratio.
+    """
+
+    kind: Literal["faster", "slower"]
+    subject: str
+    other: str
+    limit: float
+
+    def judge(self, times: Mapping[str, float]) -> Verdict:
+        """Compare `times` (any unit, by contestant) with the target."""
+        if self.kind == "faster":
+            value = times[self.other] / times[self.subject]
+            text = f"at least {self.limit:g}x as fast as {self.other}"
+            return Verdict(text, value, value >= self.limit)
+        value = times[self.subject] / times[self.other]
+        text = f"at most {self.limit:g}x as slow as {self.other}"
+        return Verdict(text, value, value <= self.limit)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A target for a number of round trips to Redis."""
+
+    limit: int
+
+    def judge(self, count: int) -> Verdict:
+        """Compare `count` with the target."""
+        return Verdict(f"at most {self.limit} round trips", count, count <= self.limit)

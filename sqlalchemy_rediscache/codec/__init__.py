@@ -1,0 +1,22 @@
+"""The codec: one database row to one bytes value and back, exactly, or not at all.
+
+`RowCodec` packs and unpacks rows, `IdentityCodec` writes primary keys as text, `uncacheable` says
+which columns stay out. The rule of all three: a value is either given back as the database driver
+gives it, same value and same Python type, or it is refused.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy_rediscache.codec.columns import uncacheable
+from sqlalchemy_rediscache.codec.identity import IdentityCodec
+from sqlalchemy_rediscache.codec.inexact import INEXACT, Inexact
+from sqlalchemy_rediscache.codec.row import ABSENT_ROW, RowCodec
+
+__all__ = [
+    "ABSENT_ROW",
+    "INEXACT",
+    "IdentityCodec",
+    "Inexact",
+    "RowCodec",
+    "uncacheable",
+]

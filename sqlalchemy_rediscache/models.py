@@ -1,0 +1,112 @@
+"""Which mapped classes are cached, under which policy, and what their tables mean to each other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Mapper
+
+from .errors import ConfigurationError, UncacheableModel
+from .mixin import CacheMixin
+from .policy import CachePolicy
+
+logger = logging.getLogger("sqlalchemy_rediscache")
+
+
+class Models:
+    """The classes that one cache serves: those with the mixin, and those that were registered.
+
+    Classes are held weakly: tests and plugins map the same names again and again.
+
+    Args:
+        default: The policy of a model that declares none.
+    """
+
+    def __init__(self, default: CachePolicy) -> None:
+        self._default = default
+        self._registered: weakref.WeakKeyDictionary[type, CachePolicy | None] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._lock = threading.Lock()
+        self._refused: weakref.WeakKeyDictionary[type, UncacheableModel] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.version: object = object()
+        """Replaced whenever a registration may have changed an earlier answer."""
+
+    def register(self, model: type, policy: CachePolicy | None) -> None:
+        """Have a class cached (and its subclasses), or, with None as its policy, left out.
+
+        Raises:
+            ConfigurationError: `model` is not a class.
+        """
+        if not isinstance(model, type):
+            raise ConfigurationError(f"register() takes a mapped class, not {model!r}")
+        with self._lock:
+            self._registered[model] = policy
+            self.version = object()
+
+    def default_policy(self) -> CachePolicy:
+        """The policy of a model that declares none."""
+        return self._default
+
+    def policy(self, mapper: Mapper[Any]) -> CachePolicy | None:
+        """The policy of a mapped class, None where it is not cached."""
+        for base in mapper.class_.__mro__:
+            if base in self._registered:
+                return self._registered[base]
+            if base is CacheMixin:
+                break
+            declared = base.__dict__.get("__cache__", self)
+            if declared is not self and issubclass(base, CacheMixin):
+                return self._validated(mapper, declared)
+        return self._default if issubclass(mapper.class_, CacheMixin) else None
+
+    @staticmethod
+    def _validated(mapper: Mapper[Any], declared: object) -> CachePolicy | None:
+        if declared is None or isinstance(declared, CachePolicy):
+            return declared
+        raise UncacheableModel(
+            f"{mapper.class_.__name__}.__cache__ is {declared!r}: give a CachePolicy, or None to "
+            "leave the class out of the cache"
+        )
+
+    def refuse(self, mapper: Mapper[Any], reason: UncacheableModel) -> None:
+        """Leave a class out whose region can't be compiled, and say so once."""
+        if mapper.class_ not in self._refused:
+            self._refused[mapper.class_] = reason
+            logger.warning("%s stays out of the cache: %s", mapper.class_.__name__, reason)
+
+    def cached(self) -> Iterator[Mapper[Any]]:
+        """The mappers of all classes that are cached and mapped now."""
+        seen: set[type] = set()
+        with self._lock:
+            pending: list[type] = [CacheMixin, *self._registered]
+        while pending:
+            model = pending.pop()
+            if model in seen:
+                continue
+            seen.add(model)
+            pending.extend(model.__subclasses__())
+            mapper = mapper_of(model)
+            if mapper is not None and self.policy(mapper) is not None:
+                yield mapper
+
+
+def mapper_of(model: type) -> Mapper[Any] | None:
+    """The mapper of a class itself (not of a base), None where it is not mapped."""
+    manager = model.__dict__.get("_sa_class_manager")
+    if manager is None or not manager.is_mapped:
+        return None
+    mapper: Mapper[Any] = manager.mapper
+    return mapper
+
+
+def tables_of(mapper: Mapper[Any]) -> frozenset[Table]:
+    """Every table whose rows the mapper's objects are made of."""
+    return frozenset(table for table in mapper.tables if isinstance(table, Table))

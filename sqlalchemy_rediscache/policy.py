@@ -1,0 +1,65 @@
+"""What a model says about its caching: `CachePolicy`, all validation and defaults in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import ConfigurationError
+
+Write = Literal["through", "invalidate"]
+
+_REGION_BYTES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachePolicy:
+    """How the rows of one model are cached. Every field has a default that suits most models.
+
+    Args:
+        ttl: Seconds that a row may stay in Redis, a positive number. Default one hour. Rows are
+            never stale for any length of it: the TTL bounds memory, not staleness.
+        jitter: Share of the TTL, from 0 to 0.9, by which each row's TTL is shortened at random, so
+            that rows filled together don't expire together. Default 0.1.
+        negative_ttl: Seconds to remember that a row does not exist; 0 remembers nothing.
+            Default 60.
+        write: What a commit does with the rows it wrote. ``"through"`` (default) publishes the new
+            row where it is known exactly what the database holds; ``"invalidate"`` only empties.
+        compress_over: Rows larger than this many bytes are compressed; None never compresses.
+            Default 1024.
+        region: Name of the region in Redis keys, of letters, digits, ``_ . -``. Default: the
+            table's name.
+
+    Raises:
+        ConfigurationError: A field has a value outside of its range.
+    """
+
+    ttl: float = 3600.0
+    jitter: float = 0.1
+    negative_ttl: float = 60.0
+    write: Write = "through"
+    compress_over: int | None = 1024
+    region: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(_is_number(self.ttl) and 0.001 <= self.ttl <= 10 * 365 * 86400, "ttl", self.ttl,
+               "a number of seconds above 0 (an entry without expiry is a fault)")  # fmt: skip
+        _check(_is_number(self.jitter) and 0 <= self.jitter <= 0.9, "jitter", self.jitter,
+               "a share from 0 to 0.9")  # fmt: skip
+        _check(_is_number(self.negative_ttl) and self.negative_ttl >= 0, "negative_ttl",
+               self.negative_ttl, "a number of seconds, or 0 to remember no absence")  # fmt: skip
+        _check(self.write in ("through", "invalidate"), "write", self.write,
+               '"through" or "invalidate"')  # fmt: skip
+        _check(self.compress_over is None or self.compress_over >= 0, "compress_over",
+               self.compress_over, "a number of bytes, or None")  # fmt: skip
+        _check(self.region is None or (self.region != "" and _REGION_BYTES.issuperset(self.region)),
+               "region", self.region, "a name of letters, digits, '_', '.', '-'")  # fmt: skip
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check(holds: bool, field: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ConfigurationError(f"CachePolicy({field}={value!r}): give {expected}")

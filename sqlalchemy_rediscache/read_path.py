@@ -1,0 +1,236 @@
+"""The read path: from the keys of rows to their values, a remembered absence, or a lease to load.
+
+Read it from top to bottom. It knows nothing of sessions: it is told what the reader may do
+(`Permit`), and answers with one `Outcome` for each row. Whatever goes wrong on the way (Redis is
+gone, a value does not decode) ends as a miss without a lease: the caller loads from the database.
+
+How a fill can't be stale, step by step:
+
+1. The reader finds no value and is granted a lease, a token that the row's hash keeps.
+2. The reader loads the row.
+3. A writer locks the row before its COMMIT: that deletes the lease.
+4. The reader fills: refused, since the lease is no longer there. Had step 3 come before step 1,
+   no lease would have been granted; had it come after step 4, it would have deleted the value.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .codec import ABSENT_ROW
+from .debts import Debts
+from .errors import CacheUnavailable, DecodeError, EncodeError
+from .keys import Place
+from .region import Region
+from .stats import Counters
+from .store import Lease, Reading, Scripts, State
+
+
+class Permit(NamedTuple):
+    """What a reader may do.
+
+    Args:
+        lease: It may fill: it has written nothing, and will load what is committed.
+        wait: It may wait for another reader's fill.
+        stamp: b"" where any moment is as good as another (READ COMMITTED), b"?" when a snapshot is
+            still to come, else the stamp the region had when the reader's snapshot was taken.
+        refresh: It wants the database's answer and has the cached one deleted.
+    """
+
+    lease: bool
+    wait: bool
+    stamp: bytes = b""
+    refresh: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the cache says of one row: values, or absent, or a miss with or without a lease."""
+
+    values: list[Any] | None = None
+    absent: bool = False
+    lease: Lease | None = None
+
+    @property
+    def hit(self) -> bool:
+        """Was the row, or its absence, found?"""
+        return self.values is not None or self.absent
+
+
+class ReadPath:
+    """Reads and fills rows for one cache.
+
+    Args:
+        counters: Where outcomes are counted.
+        debts: Invalidations that are owed to Redis; nothing is served before they are paid.
+        stamps: For each guard the stamp last seen with no writer open, None when one was.
+        lease_wait: Seconds to wait for another reader's fill.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        debts: Debts,
+        stamps: dict[bytes, bytes | None],
+        lease_wait: float,
+    ) -> None:
+        self._counters = counters
+        self._debts = debts
+        self._stamps = stamps
+        self._lease_wait = lease_wait
+
+    def read_row(
+        self, scripts: Scripts, region: Region, place: Place, token: bytes, permit: Permit
+    ) -> Outcome:
+        """Look one row up; wait for its fill when another reader is at it."""
+        give_up = 0.0
+        pause = 0.001
+        while True:
+            outcome, state = self._once(scripts, region, place, (token,), permit)
+            if state is not State.BEING_FILLED or not permit.wait:
+                return outcome[0]
+            # Another reader has the lease. Its fill comes within a SELECT's time, or never: its
+            # lease expires and one of those who wait is granted the next.
+            if not give_up:
+                give_up = time.monotonic() + self._lease_wait
+                self._counters.add("waits")
+            if time.monotonic() > give_up:
+                return outcome[0]
+            scripts.transport.pause(pause * (0.5 + random.random()))  # noqa: S311
+            pause = min(pause * 1.6, 0.05)
+
+    def read_rows(
+        self,
+        scripts: Scripts,
+        region: Region,
+        place: Place,
+        tokens: Sequence[bytes],
+        permit: Permit,
+    ) -> list[Outcome]:
+        """Look rows of one region up in one round trip, which is one moment for all of them."""
+        return self._once(scripts, region, place, tokens, permit)[0]
+
+    def _once(
+        self,
+        scripts: Scripts,
+        region: Region,
+        place: Place,
+        tokens: Sequence[bytes],
+        permit: Permit,
+    ) -> tuple[list[Outcome], State | None]:
+        try:
+            self._debts.pay(scripts)
+            reading, leases = scripts.read(
+                place.guard,
+                place.prefix,
+                tokens,
+                region.field,
+                lease=permit.lease,
+                stamp=permit.stamp,
+                refresh=permit.refresh,
+            )
+        except CacheUnavailable:
+            self._counters.add("errors")
+            return [Outcome() for _ in tokens], None
+        self._note_stamp(place, reading)
+        outcomes = []
+        state: State | None = None
+        corrupt: list[bytes] = []
+        hits = 0
+        for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
+            if isinstance(row, State):
+                state = row
+                if row is State.TOO_LARGE:
+                    self._counters.add("corrupt")
+                outcomes.append(Outcome(lease=lease))
+            elif row == ABSENT_ROW:
+                hits += 1
+                self._counters.add("negative_hits")
+                outcomes.append(Outcome(absent=True))
+            else:
+                values = self._decoded(region, token, row)
+                if values is None:
+                    corrupt.append(token)
+                    outcomes.append(Outcome())
+                else:
+                    hits += 1
+                    outcomes.append(Outcome(values=values))
+        if corrupt:
+            self._discard(scripts, place, corrupt)
+        if hits:
+            self._counters.add("hits", hits)
+        if hits < len(outcomes) and state is not State.BEING_FILLED:
+            self._counters.add("misses", len(outcomes) - hits)
+        return outcomes, state
+
+    def _note_stamp(self, place: Place, reading: Reading) -> None:
+        if reading.stamp is not None:
+            self._stamps[place.guard] = None if reading.busy else reading.stamp
+
+    def _decoded(self, region: Region, token: bytes, row: bytes) -> list[Any] | None:
+        try:
+            values = region.codec.decode(row)
+        except DecodeError:
+            return None
+        # What decodes must also be the row that was asked for.
+        key = region.key_of(values)
+        return values if key is not None and key.encode() == token else None
+
+    def _discard(self, scripts: Scripts, place: Place, corrupt: Sequence[bytes]) -> None:
+        self._counters.add("corrupt", len(corrupt))
+        try:
+            scripts.invalidate([(place.guard, place.prefix, corrupt)])
+        except CacheUnavailable:
+            self._counters.add("errors")
+
+    # -- after a miss -------------------------------------------------------------------------
+
+    def fill(
+        self,
+        scripts: Scripts,
+        region: Region,
+        loaded: Sequence[tuple[Lease, Sequence[Any] | None]],
+    ) -> None:
+        """Put what was loaded under leases of one read in the cache.
+
+        Args:
+            scripts: How to reach Redis.
+            region: The rows' region.
+            loaded: For each lease the values that the database returned, in the codec's order, or
+                None where it has no such row.
+        """
+        if not loaded:
+            return
+        entries = [(lease, *self._encoded(region, values)) for lease, values in loaded]
+        wanted = sum(1 for _, value, _ in entries if value)
+        try:
+            filled = scripts.fill(entries)
+        except CacheUnavailable:
+            self._counters.add("errors")
+            return
+        if filled:
+            self._counters.add("fills", filled)
+        if filled < wanted:
+            self._counters.add("refused_fills", wanted - filled)
+
+    def _encoded(self, region: Region, values: Sequence[Any] | None) -> tuple[bytes, int]:
+        if values is None:
+            return (ABSENT_ROW, region.negative_ms) if region.negative_ms else (b"", 0)
+        try:
+            return region.codec.encode(values), region.ttl_ms()
+        except EncodeError:
+            self._counters.add("unencodable")
+            return b"", 0
+
+    def give_back(self, scripts: Scripts, leases: Sequence[Lease]) -> None:
+        """Return leases unused, so that nobody waits for a fill that won't come."""
+        for lease in leases:
+            try:
+                scripts.fill([(lease, b"", 0)])
+            except CacheUnavailable:
+                self._counters.add("errors")
+                return

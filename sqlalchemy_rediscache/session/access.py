@@ -1,0 +1,154 @@
+"""`Access`: from a session and a mapped class to the region, its place and the way to Redis."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy import update
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapper, Session
+
+from .. import private
+from ..keys import Keys, Place
+from ..models import Models
+from ..read_path import Permit, ReadPath
+from ..region import Region
+from ..stats import Counters
+from ..store import Scripts, Store
+from ..write_path import WritePath
+from .engines import EngineInfo, View
+from .unit import Unit
+
+
+class Access(NamedTuple):
+    """Where one class's rows are for one session."""
+
+    region: Region
+    place: Place
+    engine: EngineInfo
+    scripts: Scripts
+
+
+class Services:
+    """The parts of one cache that its sessions work with.
+
+    Args:
+        models: Which classes are cached.
+        keys: Builds places.
+        store: The Redis server.
+        counters: Where everything is counted.
+        reads: The read path.
+        writes: The write path.
+        stamps: What the read path last saw of each guard.
+        namespace: The tenant of a session, from the session; None for no tenants.
+        bypassing: Is the running code inside of ``cache.bypass()``?
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Models,
+        keys: Keys,
+        store: Store,
+        counters: Counters,
+        reads: ReadPath,
+        writes: WritePath,
+        stamps: dict[bytes, bytes | None],
+        namespace: Callable[[Session], object] | None,
+        bypassing: Callable[[], bool],
+    ) -> None:
+        self.models = models
+        self.keys = keys
+        self.store = store
+        self.counters = counters
+        self.reads = reads
+        self.writes = writes
+        self.stamps = stamps
+        self._namespace = namespace
+        self.bypassing = bypassing
+        self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
+
+    def engine(self, engine: Engine) -> EngineInfo:
+        """What is known of an engine."""
+        try:
+            return self._engines[engine]
+        except KeyError:
+            info = self._engines[engine] = EngineInfo(engine, self.keys, self.models)
+            return info
+
+    def engines(self) -> list[tuple[Engine, EngineInfo]]:
+        """Every engine that a session of this cache has used."""
+        return list(self._engines.items())
+
+    def scripts(self, is_async: bool) -> Scripts:
+        """The way to Redis for sessions of one kind."""
+        return self.store.asyncio if is_async else self.store.blocking
+
+    @property
+    def namespaced(self) -> bool:
+        """Does the cache keep tenants apart?"""
+        return self._namespace is not None
+
+    def namespace(self, session: Session | None) -> object:
+        """The tenant whose keys a session uses."""
+        if self._namespace is None or session is None:
+            return None
+        return self._namespace(session)
+
+    def reading(
+        self, session: Session, mapper: Mapper[Any], unit: Unit | None, shard: object
+    ) -> Access | None:
+        """Where to read a class's rows; None where the cache has no say.
+
+        That is: the class is not cached; the session runs in somebody else's transaction, whose
+        uncommitted rows would be mixed with ours; reads and writes of the class go to different
+        engines, so that nobody would tell this one's entries of a write.
+        """
+        if private.own_bindings(session):
+            bind: Any = session.bind
+        else:
+            bind = self._routed(session, mapper)
+        if not isinstance(bind, Engine):
+            return None
+        engine = self.engine(bind)
+        region = engine.region(mapper)
+        if region is None:
+            return None
+        schema_map = engine.schema_map if unit is None or unit.view is None else unit.schema_map
+        place = engine.place(region, self.namespace(session), schema_map, shard)
+        return Access(region, place, engine, self.scripts(engine.is_async))
+
+    @staticmethod
+    def _routed(session: Session, mapper: Mapper[Any]) -> Engine | Connection | None:
+        try:
+            bind = session.get_bind(mapper)
+            if type(session).get_bind is Session.get_bind:
+                return bind
+            table: Any = mapper.local_table
+            written = session.get_bind(mapper, clause=update(table))
+        except SQLAlchemyError:
+            return None
+        return bind if written is bind else None
+
+    def permit(
+        self, session: Session, unit: Unit | None, access: Access, *, refresh: bool = False
+    ) -> Permit | None:
+        """What a session may do with a region now; None to keep out."""
+        if unit is None or unit.view is None:
+            view = access.engine.view()
+            if view is View.CLOSED or (unit is not None and unit.closed):
+                return None
+            wrote = unit is not None and unit.wrote
+            stamp = b"?" if view is View.SNAPSHOT else b""
+            return Permit(lease=not wrote, wait=not wrote, stamp=stamp, refresh=refresh)
+        if unit.closed or unit.view is View.CLOSED or access.place in unit.writes.regions:
+            return None
+        if unit.view is View.LATEST:
+            return Permit(lease=not unit.wrote, wait=not unit.wrote, refresh=refresh)
+        known = unit.stamps.get(access.place.guard)
+        if known is None:
+            return None
+        return Permit(lease=not unit.wrote, wait=not unit.wrote, stamp=known, refresh=refresh)

@@ -1,0 +1,177 @@
+"""`Binding`: one cache on one session factory or class, and everything that listens for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Result
+from sqlalchemy.orm import InstanceState, ORMExecuteState, Session, scoped_session, sessionmaker
+from sqlalchemy.orm.base import PassiveFlag
+
+from ..errors import AlreadyEnabled, ConfigurationError
+from .access import Services
+from .engine_events import EngineEvents
+from .flushes import Flushes
+from .lookup import CachedSession, Lookups
+from .plans import Plans
+from .refresh import Refreshes
+from .statements import Statements
+from .transactions import Transactions
+from .unit import unit_of
+
+_MARK = "_rediscache_binding"
+
+
+class SessionHooks:
+    """The listeners of one cache, shared by all factories it is enabled on."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        plans = Plans(services.models)
+        self.engine_events = EngineEvents(services, plans)
+        self.lookups = Lookups(services)
+        self._refreshes = Refreshes(services)
+        self._statements = Statements(services)
+        self._flushes = Flushes(services, plans)
+        self._transactions = Transactions(services, self.engine_events)
+        self._plans = plans
+        self.bypassing = services.bypassing
+
+    def listeners(self) -> list[tuple[str, Any]]:
+        """The session events and who hears them."""
+        return [
+            ("do_orm_execute", self.on_execute),
+            ("before_flush", self.before_flush),
+            ("after_flush", self.after_flush),
+            ("after_begin", self._transactions.after_begin),
+            ("after_commit", self._transactions.after_commit),
+            ("after_soft_rollback", self._transactions.after_soft_rollback),
+            ("after_transaction_end", self._transactions.after_end),
+        ]
+
+    def on_execute(self, state: ORMExecuteState) -> Result[Any] | None:
+        """Any statement of a session. What others than SELECT write, the engine tells."""
+        if not state.is_select or self.bypassing():
+            return None
+        return self._statements.on_select(state)
+
+    def before_flush(self, session: Session, context: Any, instances: Any) -> None:
+        """A flush begins: its own SQL is told apart from others'."""
+        unit_of(session).flushing = True
+
+    def after_flush(self, session: Session, context: Any) -> None:
+        """A flush has sent its SQL."""
+        unit_of(session).flushing = False
+        self._flushes.after_flush(session, context)
+
+    def load_expired(
+        self, session: Session, state: InstanceState[Any], names: set[str], passive: PassiveFlag
+    ) -> bool:
+        """Load expired attributes of an object; False to have the database asked."""
+        if self.bypassing():
+            return False
+        return self._refreshes.load(session, state, names, passive)
+
+
+class Binding:
+    """The cache's hold on one factory or session class.
+
+    Args:
+        hooks: The cache's listeners.
+        target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker`` or a class of sessions.
+
+    Raises:
+        AlreadyEnabled: Another cache holds the target.
+        ConfigurationError: The target is something else, or Redis was given as a client of the
+            other kind (blocking for an asyncio factory).
+    """
+
+    def __init__(self, hooks: SessionHooks, target: Any) -> None:
+        self.hooks = hooks
+        self._factory, self._class = _resolve(target)
+        held = getattr(self._class, _MARK, None)
+        if held is not None and held is not hooks:
+            raise AlreadyEnabled(
+                f"{target!r} is enabled by another cache: call disable() on that one first"
+            )
+        self._original: Any = None
+        self.attached = held is None
+        if held is None:
+            self._attach()
+
+    def _attach(self) -> None:
+        hooks = self.hooks
+        listened = self._class
+        if self._factory is None:
+            setattr(self._class, _MARK, hooks)
+        else:
+            kind = "async" if self._factory.is_async else "sync"
+            hooks.services.store.require(kind)
+            namespace = {_MARK: hooks, "_rediscache_lookups": hooks.lookups}
+            bases = (CachedSession, self._class)
+            listened = type(self._class.__name__, bases, namespace)
+            listened.__module__ = self._class.__module__
+            self._original = self._class
+            self._factory.set(listened)
+        self._listened = listened
+        for name, listener in hooks.listeners():
+            event.listen(listened, name, listener)
+
+    def detach(self) -> None:
+        """Give the factory back its class; sessions that exist keep the cache until they close."""
+        for name, listener in self.hooks.listeners():
+            if event.contains(self._listened, name, listener):
+                event.remove(self._listened, name, listener)
+        if self._factory is None:
+            if getattr(self._class, _MARK, None) is self.hooks:
+                delattr(self._class, _MARK)
+        else:
+            self._factory.set(self._original)
+
+
+class _Factory:
+    """Where a factory keeps the class of the sessions it makes."""
+
+    def __init__(self, factory: Any, *, is_async: bool) -> None:
+        self._factory = factory
+        self.is_async = is_async
+
+    def get(self) -> type[Session]:
+        if not self.is_async:
+            return self._factory.class_  # type: ignore[no-any-return]
+        kept = self._factory.kw.get("sync_session_class")
+        return kept if kept is not None else self._factory.class_.sync_session_class
+
+    def set(self, session_class: type[Session]) -> None:
+        if self.is_async:
+            self._factory.kw["sync_session_class"] = session_class
+        else:
+            self._factory.class_ = session_class
+
+
+def _resolve(target: Any) -> tuple[_Factory | None, type[Session]]:
+    if isinstance(target, scoped_session):
+        target = target.session_factory
+    scoped = getattr(target, "session_factory", None)
+    if scoped is not None and not isinstance(target, type):  # async_scoped_session
+        target = scoped
+    if isinstance(target, sessionmaker):
+        factory = _Factory(target, is_async=False)
+        return factory, factory.get()
+    if isinstance(target, type) and issubclass(target, Session):
+        return None, target
+    try:
+        from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker  # noqa: PLC0415
+    except ImportError:  # greenlet is not installed
+        pass
+    else:
+        if isinstance(target, async_sessionmaker):
+            factory = _Factory(target, is_async=True)
+            return factory, factory.get()
+        if isinstance(target, type) and issubclass(target, AsyncSession):
+            return None, target.sync_session_class
+    raise ConfigurationError(
+        f"enable() takes a sessionmaker, scoped_session, async_sessionmaker or a class of sessions, "
+        f"not {target!r}"
+    )

@@ -1,0 +1,156 @@
+"""What the cache knows of an engine: which database it speaks to, and what its transactions see."""
+
+from __future__ import annotations
+
+import enum
+import os
+import secrets
+import weakref
+from typing import Any
+
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.orm import Mapper
+from sqlalchemy.util import LRUCache
+
+from .. import private
+from ..errors import UncacheableModel
+from ..keys import Keys, Place, scope_digest
+from ..models import Models
+from ..region import Region
+from ..shape import Hydration
+from .expired import install
+
+_NO_MAP: dict[Any, Any] = {}
+
+
+class View(enum.Enum):
+    """What the statements of one transaction see of others' commits."""
+
+    LATEST = "each statement sees what is committed when it starts"
+    SNAPSHOT = "all statements see what was committed when the first one started"
+    CLOSED = "the cache stays out: uncommitted data, a serializable order, or unknown"
+
+
+_LEVELS = {
+    "READ COMMITTED": View.LATEST,
+    "REPEATABLE READ": View.SNAPSHOT,
+    "SNAPSHOT": View.SNAPSHOT,
+}
+_DEFAULT_VIEWS = {"postgresql": View.LATEST, "oracle": View.LATEST, "mssql": View.LATEST}
+
+
+def view_of(dialect: Dialect, level: str | None) -> View:
+    """The view of transactions at an isolation level; None is the database's default."""
+    if level is None:
+        return _DEFAULT_VIEWS.get(dialect.name, View.SNAPSHOT)
+    if dialect.name == "sqlite" and level == "SERIALIZABLE":
+        return View.SNAPSHOT  # its only isolated level: a reader keeps the state it first read
+    return _LEVELS.get(level.upper(), View.CLOSED)
+
+
+class EngineInfo:
+    """One engine, as one cache sees it.
+
+    Args:
+        engine: The engine (of an asyncio engine, its synchronous one).
+        keys: Builds the places of regions.
+        models: Which classes are cached.
+    """
+
+    def __init__(self, engine: Engine, keys: Keys, models: Models) -> None:
+        self._engine = weakref.ref(engine)
+        self._keys = keys
+        self._models = models
+        self.dialect = engine.dialect
+        self.is_async = bool(engine.dialect.is_async)
+        self.database = database_name(engine)
+        self.compiled: LRUCache[Any, Any] = LRUCache(200)
+        """Statements compiled for replay only: never sent, since the dialect may not have
+        connected yet."""
+        self._token = object()
+        self._places: dict[tuple[str, Any, Any, Any], Place] = {}
+        options = engine.get_execution_options()
+        self.schema_map = options.get("schema_translate_map")
+        self._level = options.get("isolation_level")
+
+    def view(self) -> View:
+        """What a transaction of this engine will see, as far as is known before it begins."""
+        return view_of(self.dialect, self._level or private.default_isolation(self.dialect))
+
+    def view_in(self, connection: Connection) -> View:
+        """What the transaction of a connection sees."""
+        level = connection.get_execution_options().get("isolation_level") or self._level
+        return view_of(self.dialect, level or private.default_isolation(self.dialect))
+
+    def region(self, mapper: Mapper[Any]) -> Region | None:
+        """The region of a mapped class, None where it is not cached.
+
+        Kept with the class itself, so that a class that is no longer used takes its region along.
+        """
+        known = mapper.class_manager.info.get(self._token)
+        if known is not None and known[0] is self._models.version:
+            return known[1]  # type: ignore[no-any-return]
+        region: Region | None = None
+        policy = self._models.policy(mapper)
+        if policy is not None and not mapper.always_refresh:
+            try:
+                region = Region(mapper, policy, self.dialect)
+            except UncacheableModel as error:
+                self._models.refuse(mapper, error)
+            else:
+                install(mapper)
+        mapper.class_manager.info[self._token] = (self._models.version, region)
+        return region
+
+    def place(
+        self, region: Region, namespace: object, schema_map: Any, shard: object = None
+    ) -> Place:
+        """Where a region keeps its keys for a tenant, a schema map and a shard."""
+        frozen = tuple(sorted(schema_map.items(), key=repr)) if schema_map else None
+        key = (region.name, namespace, frozen, shard)
+        try:
+            return self._places[key]
+        except KeyError:
+            scope = scope_digest((self.database, namespace, frozen, shard))
+            place = self._places[key] = self._keys.place(region.name, scope)
+            return place
+
+    def places_of(self, region: Region) -> list[Place]:
+        """The places of a region in every scope that this process has used."""
+        return [place for key, place in self._places.items() if key[0] == region.name]
+
+
+def database_name(engine: Engine) -> str:
+    """What tells this engine's database from every other, the same in every process.
+
+    Not the user and not the driver: they see the same rows. A database in memory belongs to its
+    engine alone. ``execution_options={"cache_database": name}`` on the engine says it explicitly,
+    for one database that is reached under several addresses.
+    """
+    given = engine.get_execution_options().get("cache_database")
+    if given is not None:
+        return f"named:{given}"
+    url = engine.url
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        name = url.database or ""
+        if name in ("", ":memory:") or "memory" in str(url.query.get("mode", "")):
+            return f"sqlite:memory:{secrets.token_hex(8)}"
+        if "mode=memory" in name:
+            return f"sqlite:memory:{secrets.token_hex(8)}"
+        return f"sqlite:{name if name.startswith('file:') else os.path.realpath(name)}"
+    return f"{backend}:{_host(url)}/{url.database or ''}"
+
+
+def _host(url: URL) -> str:
+    ports = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+    query = url.query
+    host = url.host or query.get("host") or query.get("unix_socket") or ""
+    port = url.port or query.get("port") or ports.get(url.get_backend_name(), "")
+    return f"{host}:{port}"
+
+
+def hydration_for(region: Region, values: Any) -> Hydration | None:
+    """How a cached row becomes an object, None where SQLAlchemy would refuse the row."""
+    mapper = region.concrete(values)
+    return None if mapper is None else region.hydration(mapper)

@@ -1,0 +1,182 @@
+"""Lookups by primary key, answered before SQLAlchemy builds a statement.
+
+`session.get()` and lazy many-to-one loads first ask the session for the object
+(``_identity_lookup``, as ``sqlalchemy.ext.horizontal_shard`` overrides it). What is not in the
+identity map is looked up in Redis here. Anything that could make the load mean more than "this row,
+as it is" is left to the statement that SQLAlchemy then builds: see `statements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from sqlalchemy.orm import InstanceState, LoaderCallableStatus, Mapper, RelationshipProperty, Session
+from sqlalchemy.orm.base import PassiveFlag
+from sqlalchemy.util import EMPTY_DICT
+
+from .. import private
+from .access import Access, Services
+from .events_seen import only_own_listeners
+from .unit import known_unit, unit_of
+
+ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
+"""What SQLAlchemy takes for "there is no such object, and no need to ask the database"."""
+
+
+class CachedSession(Session):
+    """What the class of an enabled factory is extended with."""
+
+    _rediscache_lookups: ClassVar[Lookups]
+    _rediscache_options = False
+
+    def _get_impl(self, *args: Any, options: Any = None, **kwargs: Any) -> Any:
+        if not options:
+            return super()._get_impl(*args, options=options, **kwargs)  # type: ignore[misc]
+        self._rediscache_options = True  # the lookup below is not told of them
+        try:
+            return super()._get_impl(*args, options=options, **kwargs)  # type: ignore[misc]
+        finally:
+            self._rediscache_options = False
+
+    def _identity_lookup(
+        self,
+        mapper: Any,
+        primary_key_identity: Any,
+        identity_token: Any = None,
+        passive: PassiveFlag = PassiveFlag.PASSIVE_OFF,
+        lazy_loaded_from: Any = None,
+        execution_options: Any = EMPTY_DICT,
+        bind_arguments: Any = None,
+    ) -> Any:
+        found = super()._identity_lookup(  # type: ignore[misc]
+            mapper,
+            primary_key_identity,
+            identity_token,
+            passive,
+            lazy_loaded_from,
+            execution_options,
+            bind_arguments,
+        )
+        if found is not None or execution_options or bind_arguments or self._rediscache_options:
+            return found
+        return self._rediscache_lookups.lookup(
+            self, mapper, primary_key_identity, identity_token, passive, lazy_loaded_from
+        )
+
+
+class Lookups:
+    """Answers key lookups of one cache's sessions."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def lookup(
+        self,
+        session: Session,
+        mapper: Any,
+        identity: Sequence[Any],
+        shard: Any,
+        passive: PassiveFlag,
+        parent: InstanceState[Any] | None,
+    ) -> Any:
+        """The object, `ABSENT`, or None to have it loaded from the database."""
+        if not private.may_load(passive) or not isinstance(mapper, Mapper):
+            return None
+        if self._services.bypassing():
+            return None
+        unit = known_unit(session)
+        access = self._services.reading(session, mapper, unit, shard)
+        if access is None or not self._plain(session, access, parent):
+            return None
+        load_path = private.path_of(mapper)
+        if parent is not None:
+            relationship = _relationship(parent, mapper, identity)
+            if relationship is None:
+                return None
+            load_path = private.path_through(parent.mapper, relationship, mapper)
+        token = access.region.identity.token(identity)
+        if token is None or not private.begin(session):
+            return None
+        if private.dirty(session) and private.flushes(passive):
+            private.autoflush(session)
+            key = mapper.identity_key_from_primary_key(tuple(identity), identity_token=shard)
+            flushed = session.identity_map.get(key)
+            if flushed is not None:
+                return flushed
+        return self._read(session, access, token.encode(), shard, load_path)
+
+    @staticmethod
+    def _plain(session: Session, access: Access, parent: InstanceState[Any] | None) -> bool:
+        if not access.region.direct or private.other_listeners(session):
+            return False
+        if private.session_options(session):
+            return False
+        # An object's options go on to what it loads lazily; a pending one's load does not flush.
+        return parent is None or (not parent.load_options and parent.key is not None)
+
+    def _read(
+        self, session: Session, access: Access, token: bytes, shard: Any, load_path: Any
+    ) -> Any:
+        unit = known_unit(session)  # the flush may have made one
+        services = self._services
+        permit = services.permit(session, unit, access)
+        if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
+            services.counters.add("bypassed")
+            if permit is not None:
+                unit_of(session).leases[access.place, token, access.region.field] = None
+            return None
+        region = access.region
+        outcome = services.reads.read_row(access.scripts, region, access.place, token, permit)
+        if outcome.absent:
+            return ABSENT
+        if outcome.values is None:
+            # The SELECT that follows finds the lease here, and needs no lookup of its own.
+            unit_of(session).leases[access.place, token, region.field] = outcome.lease
+            return None
+        return hydrate(session, access, outcome.values, shard, load_path)
+
+
+def hydrate(
+    session: Session, access: Access, values: Sequence[Any], shard: Any, load_path: Any
+) -> Any:
+    """The object of a cached row, None where SQLAlchemy's own loading has to see the row."""
+    region = access.region
+    mapper = region.concrete(values)
+    if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
+        return None
+    plan = region.hydration(mapper)
+    identity = tuple([values[place] for place in region.key_places])
+    key = mapper.identity_key_from_primary_key(identity, identity_token=shard)
+    return private.add_instance(
+        session,
+        mapper,
+        key,
+        load_path,
+        [(name, values[place]) for name, place in plan.loaded],
+        plan.expired,
+    )
+
+
+def _relationship(
+    parent: InstanceState[Any], target: Mapper[Any], identity: Sequence[Any]
+) -> RelationshipProperty[Any] | None:
+    """The relationship of `parent` that is being loaded, None where several could be meant.
+
+    SQLAlchemy does not say which one it is. It decides what the loaded object remembers as its
+    load path, and whether the load is allowed at all (``raise_on_sql``).
+    """
+    found: RelationshipProperty[Any] | None = None
+    attributes = parent.dict
+    for candidate in parent.mapper.relationships:
+        if candidate.entity is not target or candidate.uselist or candidate.key in attributes:
+            continue
+        strategy = cast(Any, candidate).strategy
+        if not getattr(strategy, "use_get", False):
+            continue
+        if found is not None:
+            return None
+        found = candidate
+    if found is None or found.lazy not in ("select", True):
+        return None
+    return found

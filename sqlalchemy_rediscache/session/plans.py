@@ -1,0 +1,122 @@
+"""`WritePlan`: what a write to a mapped class or a table means for the cached regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Mapper
+
+from ..models import Models, tables_of
+from ..region import Region
+from .engines import EngineInfo
+
+_ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
+
+@dataclass(frozen=True)
+class WritePlan:
+    """What to invalidate when rows of one class are written by a flush.
+
+    Args:
+        region: The class's own region, whose rows are known one by one; None if not cached.
+        beside: Regions of other classes on the same tables under other keys: emptied whole.
+        on_delete: Regions whose rows the database changes when rows are deleted.
+        on_key_change: Regions whose rows the database changes when keys are updated.
+    """
+
+    region: Region | None
+    beside: tuple[Region, ...]
+    on_delete: tuple[Region, ...]
+    on_key_change: tuple[Region, ...]
+
+
+class Plans:
+    """Makes and keeps write plans for one cache.
+
+    Args:
+        models: Which classes are cached.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._token = object()
+
+    def plan(self, mapper: Mapper[Any], engine: EngineInfo) -> WritePlan:
+        """The plan of a class on an engine."""
+        kept = mapper.class_manager.info.setdefault(self._token, {})
+        known = kept.get(id(engine))
+        if known is not None and known[0] is self._models.version:
+            return known[1]  # type: ignore[no-any-return]
+        tables = tables_of(mapper)
+        region = engine.region(mapper)
+        if region is None:  # a class that is not cached, of a hierarchy that is
+            bases = (engine.region(base) for base in mapper.iterate_to_root())
+            region = next((base for base in bases if base is not None), None)
+        name = None if region is None else region.name
+        plan = WritePlan(
+            region,
+            tuple(one for one in self.of_tables(tables, engine) if one.name != name),
+            self.of_tables(_reached(tables, "ondelete"), engine),
+            self.of_tables(_reached(tables, "onupdate"), engine),
+        )
+        kept[id(engine)] = (self._models.version, plan)
+        return plan
+
+    def of_tables(self, tables: Iterable[Table], engine: EngineInfo) -> tuple[Region, ...]:
+        """One region for each set of keys that holds rows of any of these tables."""
+        wanted = {(table.schema, table.name) for table in tables}
+        found: dict[str, Region] = {}
+        if wanted:
+            for mapper in self._models.cached():
+                if any((table.schema, table.name) in wanted for table in tables_of(mapper)):
+                    region = engine.region(mapper)
+                    if region is not None:
+                        found[region.name] = region
+        return tuple(found.values())
+
+    def all(self, engine: EngineInfo) -> tuple[Region, ...]:
+        """Every region that an engine may touch, one for each set of keys."""
+        found: dict[str, Region] = {}
+        for mapper in self._models.cached():
+            region = engine.region(mapper)
+            if region is not None:
+                found[region.name] = region
+        return tuple(found.values())
+
+    def with_reached(
+        self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
+    ) -> tuple[Region, ...]:
+        """The regions of a table and of those that the database changes with it."""
+        tables = {table}
+        if deletes:
+            tables |= _reached(frozenset({table}), "ondelete")
+        if updates:
+            tables |= _reached(frozenset({table}), "onupdate")
+        return self.of_tables(tables, engine)
+
+
+def _reached(tables: frozenset[Table], action: str) -> frozenset[Table]:
+    """The tables whose rows follow, by a foreign key's action, any number of steps away."""
+    found: set[Table] = set()
+    pending = list(tables)
+    while pending:
+        table = pending.pop()
+        for other in table.metadata.tables.values():
+            if other in found:
+                continue
+            for constraint in other.foreign_key_constraints:
+                if (getattr(constraint, action) or "").upper() in _ACTIONS and (
+                    _refers(constraint, table)
+                ):
+                    found.add(other)
+                    pending.append(other)
+                    break
+    return frozenset(found)
+
+
+def _refers(constraint: Any, table: Table) -> bool:
+    name = constraint.elements[0].target_fullname.rpartition(".")[0]
+    return bool(name == table.fullname)

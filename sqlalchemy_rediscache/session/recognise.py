@@ -1,0 +1,118 @@
+"""Recognising a SELECT that is nothing but a lookup of rows by primary key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column
+from sqlalchemy.orm import Mapper
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, ColumnElement
+
+from .. import private
+
+MOST_KEYS = 1_000
+"""A list of more keys than this is the database's business: it would keep Redis busy for long."""
+
+
+def key_lookup(
+    statement: Any, parameters: Mapping[str, Any] | None, mapper: Mapper[Any]
+) -> list[tuple[Any, ...]] | None:
+    """The primary keys that a SELECT of `mapper` asks for, None if it is anything else.
+
+    Recognised: the statements of ``session.get()``, of lazy and ``selectinload`` many-to-one loads
+    and of refreshes; ``where(Model.id == x)``, ``where(Model.id.in_([...]))``, and one equality
+    for each column of a composite key.
+    """
+    if not private.plain_select(statement):
+        return None
+    given = parameters if parameters is not None else {}
+    if not isinstance(given, Mapping):
+        return None
+    wheres = private.criteria(statement)
+    clause, names = private.get_clause(mapper)
+    if len(wheres) == 1 and wheres[0] is clause:
+        try:
+            return [tuple(given[names[column].key] for column in mapper.primary_key)]
+        except KeyError:
+            return None
+    return _written_out(_conjuncts(wheres), given, mapper)
+
+
+def _conjuncts(wheres: Sequence[Any]) -> list[Any]:
+    found = []
+    for where in wheres:
+        if isinstance(where, BooleanClauseList) and where.operator is operators.and_:
+            found += _conjuncts(where.clauses)
+        else:
+            found.append(where)
+    return found
+
+
+def _written_out(
+    wheres: Sequence[Any], given: Mapping[str, Any], mapper: Mapper[Any]
+) -> list[tuple[Any, ...]] | None:
+    keys = mapper.primary_key
+    if len(wheres) != len(keys):
+        return None
+    if len(keys) == 1:
+        listed = _listed(wheres[0], given, keys[0])
+        if listed is not None:
+            return listed
+    values: dict[Any, Any] = {}
+    for where in wheres:
+        found = _equality(where, given)
+        if found is None:
+            return None
+        values[found[0]] = found[1]
+    try:
+        return [tuple(values[key] for key in keys)]
+    except KeyError:
+        return None
+
+
+def _listed(where: Any, given: Mapping[str, Any], key: Any) -> list[tuple[Any, ...]] | None:
+    if not isinstance(where, BinaryExpression) or where.operator is not operators.in_op:
+        return None
+    if _column(where.left) is not key or not isinstance(where.right, BindParameter):
+        return None
+    values = _value(where.right, given)
+    if not isinstance(values, list | tuple | set | frozenset) or len(values) > MOST_KEYS:
+        return None
+    return [(value,) for value in values]
+
+
+def _equality(where: Any, given: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    if not isinstance(where, BinaryExpression) or where.operator is not operators.eq:
+        return None
+    left, right = where.left, where.right
+    if isinstance(left, BindParameter):
+        left, right = right, left
+    column = _column(left)
+    if column is None or not isinstance(right, BindParameter) or right.expanding:
+        return None
+    # a value of another type than the column's is converted by the database, or by a cast that
+    # the comparison implies: not a plain lookup
+    if right.type._type_affinity is not column.type._type_affinity:
+        return None
+    return column, _value(right, given)
+
+
+def _column(element: ColumnElement[Any]) -> Column[Any] | None:
+    """The table's column that a mapped attribute in an expression stands for."""
+    if not isinstance(element, Column):
+        return None
+    if private.entity_of_attribute(element):
+        return None
+    return element.table.c.get(element.key) if element.table is not None else None
+
+
+_MISSING = object()
+
+
+def _value(parameter: BindParameter[Any], given: Mapping[str, Any]) -> Any:
+    value = given.get(parameter.key, _MISSING)
+    if value is _MISSING and parameter.callable is not None:
+        return parameter.effective_value
+    return parameter.value if value is _MISSING else value

@@ -1,0 +1,288 @@
+"""Statements that look rows up by primary key, answered from the cache or filled from their rows.
+
+Every SELECT of a session passes here (``do_orm_execute``). One that is recognised as a key lookup
+is answered in one of two ways: objects are built directly, when the statement asks for plain
+entities of a class that loads nothing else with them; otherwise the cached rows are replayed
+through SQLAlchemy's own loading, which applies options, fires events and loads eager relationships
+exactly as it does for rows of a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Result
+from sqlalchemy.orm import Mapper, ORMExecuteState, object_mapper
+
+from .. import private
+from ..options import CacheOption, Mode
+from ..read_path import Outcome, Permit
+from ..region import Region
+from ..store import Lease
+from .access import Access, Services
+from .lookup import hydrate
+from .recognise import key_lookup
+from .unit import Unit, known_unit, unit_of
+
+_HARMLESS_OPTIONS = frozenset(
+    {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
+     "skip_cache", "refresh_cache", "populate_existing", "sa_top_level_orm_context"}
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class KeyLookup:
+    """A SELECT that was recognised: which rows, where they are, what may be done."""
+
+    state: ORMExecuteState
+    access: Access
+    mapper: Mapper[Any]
+    tokens: list[bytes]
+    mode: Mode | None
+    shard: Any
+
+
+class Statements:
+    """Answers and fills from the SELECTs of one cache's sessions."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
+        """The result of a key lookup; None to let SQLAlchemy run the statement."""
+        mapper = private.subject(state.statement)
+        if mapper is None:
+            return None
+        session = state.session
+        if state.bind_arguments.keys() - {"clause", "mapper"}:
+            return None
+        shard = private.identity_token(state)
+        access = self._services.reading(session, mapper, known_unit(session), shard)
+        if access is None:
+            return None
+        lookup = self._recognise(state, access, mapper, shard)
+        if lookup is None:
+            return None
+        if private.wants_autoflush(state):
+            private.autoflush(session)
+        if not private.begin(session):
+            return None
+        return self._answer(lookup)
+
+    def _recognise(
+        self, state: ORMExecuteState, access: Access, mapper: Mapper[Any], shard: Any
+    ) -> KeyLookup | None:
+        mode = _mode(state)
+        if mode == "skip" or not _understood(state) or private.has_listeners_after(state):
+            return None
+        parameters: Any = state.parameters
+        keys = key_lookup(state.statement, parameters, mapper)
+        if keys is None:
+            return None
+        tokens: dict[bytes, None] = {}
+        for key in keys:
+            token = access.region.identity.token(key)
+            if token is None:
+                return None
+            tokens[token.encode()] = None
+        return KeyLookup(state, access, mapper, list(tokens), mode, shard)
+
+    def _answer(self, lookup: KeyLookup) -> Result[Any] | None:
+        if not lookup.tokens:
+            return None
+        session, access = lookup.state.session, lookup.access
+        services = self._services
+        unit = known_unit(session)
+        refresh = lookup.mode == "refresh" or _reloads(lookup.state)
+        permit = services.permit(session, unit, access, refresh=refresh)
+        if permit is None or (
+            unit is not None and any(unit.writes.wrote(access.place, name) for name in lookup.tokens)
+        ):
+            services.counters.add("bypassed")
+            return None
+        plan = self._plan(lookup)
+        if plan is None:
+            return None
+        leases = _expected(unit, access, lookup.tokens)
+        if leases is None:
+            if refresh and not permit.lease:
+                return None
+            outcomes = self._read(lookup, permit)
+            if not refresh and all(outcome.hit for outcome in outcomes):
+                result = plan(outcomes)
+                if result is not None:
+                    return result
+            leases = [outcome.lease for outcome in outcomes if outcome.lease is not None]
+        return self._load(lookup, leases)
+
+    def _read(self, lookup: KeyLookup, permit: Permit) -> list[Outcome]:
+        access, reads = lookup.access, self._services.reads
+        if len(lookup.tokens) == 1:
+            token = lookup.tokens[0]
+            return [reads.read_row(access.scripts, access.region, access.place, token, permit)]
+        return reads.read_rows(access.scripts, access.region, access.place, lookup.tokens, permit)
+
+    # -- from cached rows to a result ---------------------------------------------------------
+
+    def _plan(self, lookup: KeyLookup) -> Callable[[list[Outcome]], Result[Any] | None] | None:
+        """How cached rows would become this statement's result; None if they can't."""
+        state, region = lookup.state, lookup.access.region
+        statement = state.statement
+        selected = private.selected(statement)
+        plain = (
+            region.direct
+            and len(selected) == 1
+            and not private.options_of(statement)
+            and not private.in_context(state)
+            and private.entity_of(selected[0]) is lookup.mapper
+        )
+        if plain:
+            return lambda outcomes: self._direct(lookup, outcomes)
+        compiled, getter, tuple_getter = private.compile_cached(
+            state, region.dialect, lookup.access.engine.compiled
+        )
+        places = _places(region, private.result_columns(compiled))
+        if places is None:
+            return None
+
+        def replayed(outcomes: list[Outcome]) -> Result[Any]:
+            rows = [
+                tuple([values[place] for place in places]) for values in _ordered(region, outcomes)
+            ]
+            return private.replay(state, private.replayed(rows, compiled, getter, tuple_getter))
+
+        return replayed
+
+    @staticmethod
+    def _direct(lookup: KeyLookup, outcomes: list[Outcome]) -> Result[Any] | None:
+        session, access = lookup.state.session, lookup.access
+        region = access.region
+        objects = []
+        path = private.path_of(lookup.mapper)
+        for values in _ordered(region, outcomes):
+            identity = tuple([values[place] for place in region.key_places])
+            key = lookup.mapper.identity_key_from_primary_key(identity, lookup.shard)
+            found = session.identity_map.get(key)
+            if found is not None and _lacks(region, found):
+                return None  # an object that lacks attributes takes them from the row
+            if found is None:
+                found = hydrate(session, access, values, lookup.shard, path)
+                if found is None:
+                    return None
+            objects.append(found)
+        return private.entity_result(lookup.state.statement, lookup.mapper, objects)
+
+    # -- from the database, into the cache ----------------------------------------------------
+
+    def _load(self, lookup: KeyLookup, leases: Sequence[Lease]) -> Result[Any] | None:
+        if not leases:
+            return None
+        state, access = lookup.state, lookup.access
+        reads = self._services.reads
+        filled = False
+        try:
+            connection = private.connection_of(state.session, state.bind_arguments)
+            parameters: Any = state.parameters
+            cursor: Any = connection.execute(
+                state.statement, parameters or {}, execution_options=state.local_execution_options
+            )
+            rows = cursor.all()
+            loaded = _values_by_token(access.region, cursor, rows)
+            if loaded is not None and not unit_of(state.session).closed:
+                name = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
+                filled = True
+                reads.fill(access.scripts, access.region, name)
+        finally:
+            if not filled:
+                reads.give_back(access.scripts, leases)
+        return private.replay(state, private.cursor_of(cursor, rows))
+
+
+def _lacks(region: Region, instance: Any) -> bool:
+    """Would a row of this object, which is in the session, fill attributes that it lacks?"""
+    plan = region.hydration(object_mapper(instance))
+    return any(name not in instance.__dict__ for name, _ in plan.loaded)
+
+
+def _mode(state: ORMExecuteState) -> Mode | None:
+    options = state.execution_options
+    if options.get("skip_cache"):
+        return "skip"
+    mode: Mode | None = "refresh" if options.get("refresh_cache") else None
+    for option in private.options_of(state.statement):
+        if isinstance(option, CacheOption):
+            mode = option.mode
+    return mode
+
+
+def _understood(state: ORMExecuteState) -> bool:
+    """Is nothing asked for, by options, that could change which values a row has?"""
+    for option in private.options_of(state.statement):
+        if not isinstance(option, CacheOption) and not private.is_loader_option(option):
+            return False
+    if private.checks_version(state):
+        return False
+    return not state.execution_options.keys() - _HARMLESS_OPTIONS
+
+
+def _reloads(state: ORMExecuteState) -> bool:
+    """Does the statement want the database's answer (``refresh()``, ``populate_existing``)?"""
+    if private.is_user_refresh(state) or private.populates_existing(state):
+        return True
+    return bool(state.execution_options.get("populate_existing"))
+
+
+def _expected(unit: Unit | None, access: Access, tokens: Sequence[bytes]) -> list[Lease] | None:
+    """The lease of a lookup that has just missed and led to this statement, None if there was none."""
+    if unit is None or len(tokens) != 1:
+        return None
+    key = (access.place, tokens[0], access.region.field)
+    if key not in unit.leases:
+        return None
+    lease = unit.leases.pop(key)
+    return [] if lease is None else [lease]
+
+
+def _places(region: Region, columns: Sequence[Any]) -> list[int] | None:
+    """For each result column of a statement its index among the codec's values."""
+    try:
+        return [region.index[column] for column in columns]
+    except KeyError:
+        return None
+
+
+def _ordered(region: Region, outcomes: Sequence[Outcome]) -> list[list[Any]]:
+    """The rows in primary key order, which is what databases give for a list of keys as a rule."""
+    rows = [outcome.values for outcome in outcomes if outcome.values is not None]
+    if len(rows) > 1:
+        try:
+            rows.sort(key=lambda values: [values[place] for place in region.key_places])
+        except TypeError:
+            pass  # keys without an order
+    return rows
+
+
+def _values_by_token(
+    region: Region, cursor: Any, rows: Sequence[Any]
+) -> dict[bytes, list[Any]] | None:
+    """The codec's values of each row that was loaded; None if the statement lacks some of them."""
+    at = {
+        column: index
+        for index, column in reversed(
+            list(enumerate(private.result_columns(cursor.context.compiled)))
+        )
+    }
+    try:
+        places = [at[column] for column in region.columns]
+    except KeyError:
+        return None
+    found = {}
+    for row in rows:
+        values = [row[place] for place in places]
+        token = region.key_of(values)
+        if token is not None:
+            found[token.encode()] = values
+    return found
+

@@ -1,0 +1,98 @@
+"""From flush to release: the life of a session's transaction, as the cache follows it.
+
+::
+
+    after_begin      a connection: a snapshot may begin, what the transaction sees is known
+    after_flush      rows were written                                         (flushes)
+    DML              anything else was written                                  (engine_events)
+    engine commit    right before the database's COMMIT: lock
+    after_commit     of the root transaction: release and publish
+    rollback         of the root transaction: release; of a savepoint: forget values
+    end              whatever is left: leases go back
+"""
+
+from __future__ import annotations
+
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session, SessionTransaction
+
+from ..store import Scripts
+from .access import Services
+from .engine_events import EngineEvents
+from .engines import View
+from .unit import Unit, end_unit, known_unit, unit_of
+
+
+class Transactions:
+    """Follows the transactions of one cache's sessions."""
+
+    def __init__(self, services: Services, engine_events: EngineEvents) -> None:
+        self._services = services
+        self._engine_events = engine_events
+
+    def after_begin(
+        self, session: Session, transaction: SessionTransaction, connection: Connection
+    ) -> None:
+        """The session got a connection: its snapshot begins no earlier than now."""
+        unit = unit_of(session)
+        if any(known is connection for known in unit.connections):
+            return  # a savepoint on a connection that is known
+        info = self._services.engine(connection.engine)
+        unit.is_async = info.is_async
+        view = info.view_in(connection)
+        if unit.view is None or view is not View.LATEST:
+            unit.view = view if unit.view is not View.CLOSED else unit.view
+        if not unit.stamps:
+            unit.stamps = dict(self._services.stamps)
+        unit.schema_map = connection.get_execution_options().get("schema_translate_map")
+        unit.connections.append(connection)
+        self._engine_events.follow(session, connection, unit)
+
+    def after_commit(self, session: Session) -> None:
+        """COMMIT succeeded; of a savepoint, nothing has happened yet."""
+        unit = known_unit(session)
+        if unit is None or _in_savepoint(session):
+            return
+        if unit.writes and unit.writes.token == b"" and self._engine_events.hand_over(unit):
+            end_unit(session)  # the database's transaction is somebody else's, and goes on
+            return
+        self._release(unit, committed=True)
+
+    def after_soft_rollback(self, session: Session, transaction: SessionTransaction) -> None:
+        """A transaction or a savepoint was rolled back."""
+        unit = known_unit(session)
+        if unit is None:
+            return
+        if transaction.nested:
+            unit.writes.forget_values()
+
+    def after_end(self, session: Session, transaction: SessionTransaction) -> None:
+        """The root transaction is over, in whatever way."""
+        if transaction.parent is not None:
+            return
+        unit = end_unit(session)
+        if unit is None:
+            return
+        if unit.leases:
+            left = [lease for lease in unit.leases.values() if lease is not None]
+            self._services.reads.give_back(self._scripts(unit), left)
+        if unit.writes.token and not unit.doubtful:
+            self._release(unit, committed=False)
+        self._engine_events.forget(unit)
+
+    def _release(self, unit: Unit, *, committed: bool) -> None:
+        if unit.writes.token:
+            self._services.writes.release(self._scripts(unit), unit.writes, committed=committed)
+        unit.writes = type(unit.writes)()
+
+    def _scripts(self, unit: Unit) -> Scripts:
+        return self._services.scripts(unit.is_async)
+
+
+def _in_savepoint(session: Session) -> bool:
+    transaction = session.get_transaction()
+    nested = session.get_nested_transaction()
+    return nested is not None and transaction is not None
+
+

@@ -1,0 +1,80 @@
+"""Counters of what the cache did, read without a round trip."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one cache object did since it was made (this process only).
+
+    Attributes:
+        hits: Rows answered by Redis, a remembered absence included.
+        negative_hits: Of the hits, those that said "there is no such row".
+        misses: Rows that were looked up in Redis and not found.
+        fills: Rows that were put in Redis after a miss.
+        refused_fills: Fills that Redis refused, since a writer or another reader came between.
+        published: Rows that a commit wrote through.
+        invalidated: Rows that a commit or `invalidate()` emptied.
+        regions_invalidated: Times that a whole region was emptied (bulk writes, `clear()`).
+        waits: Times that a reader waited for another reader's fill.
+        bypassed: Reads of a cached model that had to go to the database.
+        corrupt: Entries that did not decode; they were deleted.
+        unencodable: Rows that could not be stored exactly; they stay out of Redis.
+        errors: Calls to Redis that failed.
+        unsettled: Writes whose lock could not be taken, remembered to be invalidated.
+        round_trips: Calls to Redis.
+    """
+
+    hits: int = 0
+    negative_hits: int = 0
+    misses: int = 0
+    fills: int = 0
+    refused_fills: int = 0
+    published: int = 0
+    invalidated: int = 0
+    regions_invalidated: int = 0
+    waits: int = 0
+    bypassed: int = 0
+    corrupt: int = 0
+    unencodable: int = 0
+    errors: int = 0
+    unsettled: int = 0
+    round_trips: int = 0
+
+    @property
+    def hit_ratio(self) -> float:
+        """Hits as a share of hits and misses, 0.0 where nothing was looked up."""
+        looked_up = self.hits + self.misses
+        return self.hits / looked_up if looked_up else 0.0
+
+    @property
+    def stores(self) -> int:
+        """Rows put in Redis, by readers and by commits."""
+        return self.fills + self.published
+
+
+class Counters:
+    """The mutable side of `Stats`: exact under threads."""
+
+    __slots__ = ("_lock", "_values")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values = dict.fromkeys((field.name for field in fields(Stats)), 0)
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Count `amount` more of `name`, a field of `Stats`."""
+        with self._lock:
+            self._values[name] += amount
+
+    def read(self) -> Stats:
+        """A consistent copy of all counters."""
+        with self._lock:
+            return Stats(**self._values)
+
+    def reset_lock(self) -> None:
+        """Take a new lock: for a child process, whose parent may have forked while holding it."""
+        self._lock = threading.Lock()

@@ -1,0 +1,374 @@
+"""The typed callers of the Lua scripts, one method for each: the protocol as the rest sees it."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, NamedTuple
+
+import msgpack
+from redis.exceptions import NoScriptError, ResponseError
+
+from ..errors import CacheUnavailable
+from .server import ServerIdentity
+from .tokens import Tokens
+from .transport import Frame, Transport
+from .wire import integer, pack
+
+
+class State(enum.IntEnum):
+    """What a read found where there is no value to serve."""
+
+    LEASED = 1
+    """Absent; the caller may fill it."""
+    LOCKED = 2
+    """A writer is about to commit, or the server's quarantine lasts: load, don't fill."""
+    BEING_FILLED = 3
+    """Absent; another reader is loading it."""
+    ABSENT = 4
+    """Absent; no lease was asked for."""
+    TOO_LARGE = 5
+    """The value was larger than any of ours and is deleted."""
+    OTHER_STAMP = 6
+    """The region changed since the caller's snapshot: the cache may not answer it."""
+
+
+class Reading(NamedTuple):
+    """The answer to one read."""
+
+    rows: Sequence[bytes | State]
+    """For each key asked for, its value or why there is none."""
+    stamp: bytes | None
+    """The region's stamp when the answer was given; None where it was not reported."""
+    busy: bool
+    """A writer or the quarantine was open then."""
+
+
+class Lease(NamedTuple):
+    """The right to fill one row, granted by a read."""
+
+    guard: bytes
+    generation: bytes
+    row: bytes
+    field: bytes
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a release puts in a row: the value under its field, for `ttl_ms`."""
+
+    field: bytes
+    value: bytes
+    ttl_ms: int
+
+
+class Held(NamedTuple):
+    """A lock that was taken on one guard."""
+
+    generation: bytes
+    values: Sequence[bytes]
+    """The value that each row had, b"" where none or where another writer holds it too."""
+
+
+class _Script(NamedTuple):
+    text: bytes
+    sha: bytes
+
+
+def _load(name: str) -> _Script:
+    folder = resources.files(__package__) / "lua"
+    text = (folder / "guard.lua").read_bytes() + b"\n" + (folder / f"{name}.lua").read_bytes()
+    return _Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+class Scripts:
+    """Calls the scripts over a transport and keeps each guard's generation between calls.
+
+    Args:
+        transport: Where calls go.
+        server: What is known of the server.
+        tokens: Makes lease, lock and generation names.
+        lock_ttl: Seconds after which the lock of a writer that died is void.
+        lease_ttl: Seconds that a reader has to fill.
+        max_bytes: Values larger than this are never served.
+        generations: Generation of each guard as last seen; shared by all transports of a store.
+        called: Called once for each round trip.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        server: ServerIdentity,
+        tokens: Tokens,
+        *,
+        lock_ttl: float,
+        lease_ttl: float,
+        max_bytes: int,
+        generations: dict[bytes, bytes],
+        called: Callable[[], None],
+    ) -> None:
+        self.transport = transport
+        self.tokens = tokens
+        self._server = server
+        self._lock_ms = integer(lock_ttl * 1000)
+        self._lease_ms = integer(lease_ttl * 1000)
+        self._max_bytes = integer(max_bytes)
+        self._generations = generations
+        self._called = called
+        self._scripts = {
+            name: _load(name) for name in ("read", "fill", "lock", "release", "invalidate")
+        }
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(
+        self,
+        guard: bytes,
+        prefix: bytes,
+        tokens: Sequence[bytes],
+        field: bytes,
+        *,
+        lease: bool,
+        stamp: bytes = b"",
+        refresh: bool = False,
+    ) -> tuple[Reading, Sequence[Lease | None]]:
+        """Read rows of one bucket (script ``read``), with a lease for each that is absent.
+
+        Args:
+            guard: The bucket's guard.
+            prefix: What stands before the generation in the rows' keys.
+            tokens: The last part of each row's key.
+            field: The field of the row's hash to read.
+            lease: Ask for leases.
+            stamp: b"" for no matter, b"?" to have it reported, or the one that must be in force.
+            refresh: Act as if the values were absent (and delete them).
+        """
+        token = self.tokens.new()
+        known = self._generations.get(guard, token)
+        lease_ms = self._lease_ms if lease else b"0"
+        while True:
+            rows = [b"%b%b:%b" % (prefix, known, name) for name in tokens]
+
+            def arguments(generation: bytes = known) -> list[bytes]:
+                return [generation, token, b"%hold%", self._lock_ms, lease_ms, stamp,
+                        b"1" if refresh else b"0", self._max_bytes, field]  # fmt: skip
+
+            undo = self._undo(guard, known, token, rows) if lease else None
+            reply = self._call("read", [guard, *rows], arguments(), undo)
+            if isinstance(reply, bytes):
+                self._generations[guard] = known
+                return Reading((reply,), None, False), (None,)
+            code, current = reply[0], reply[1]
+            self._generations[guard] = current
+            if code == 1:
+                known = current
+                continue
+            if code == 2:
+                gone = (State.OTHER_STAMP,) * len(rows)
+                return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
+            states = [
+                State(found) if isinstance(found, int) else found
+                for found in msgpack.unpackb(reply[4], raw=True)
+            ]
+            leases = [
+                Lease(guard, known, row, field, token) if found is State.LEASED else None
+                for row, found in zip(rows, states, strict=True)
+            ]
+            return Reading(states, reply[2], bool(reply[3])), leases
+
+    def fill(self, filled: Sequence[tuple[Lease, bytes, int]]) -> int:
+        """Fill rows under leases of one read (script ``fill``); b"" gives the lease back.
+
+        Args:
+            filled: For each row its lease, the value and its TTL in milliseconds.
+
+        Returns:
+            How many were accepted.
+        """
+        first = filled[0][0]
+        tail: list[bytes] = []
+        for lease, value, ttl_ms in filled:
+            tail += (lease.field, value, integer(ttl_ms))
+        head = [first.generation, first.token, b"%hold%", self._lock_ms]
+        accepted: int = self._call(
+            "fill", [first.guard, *(lease.row for lease, _, _ in filled)], head + tail
+        )
+        return accepted
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def lock(
+        self, wanted: Sequence[tuple[bytes, bytes, Sequence[bytes], Sequence[bytes]]], token: bytes
+    ) -> list[Held]:
+        """Hold rows, or whole regions, for a writer (script ``lock``), all in one round trip.
+
+        Args:
+            wanted: For each guard: guard, key prefix, row names (none: the whole region) and for
+                each row the field whose value to return, or b"".
+            token: The writer's token.
+        """
+        held: dict[int, Held] = {}
+        while len(held) < len(wanted):
+            calls = []
+            for index, (guard, prefix, names, fields) in enumerate(wanted):
+                if index not in held:
+                    known = self._generations.get(guard, token)
+                    rows = [b"%b%b:%b" % (prefix, known, name) for name in names]
+                    arguments = [known, token, b"%hold%", self._lock_ms,
+                                 b"0" if names else b"1", *fields]  # fmt: skip
+                    calls.append((index, [guard, *rows], arguments))
+            undo = None
+            for (index, keys, _), reply in zip(
+                calls, self._call_all("lock", [call[1:] for call in calls], undo), strict=True
+            ):
+                self._generations[keys[0]] = reply[1]
+                if reply[0] == 0:
+                    held[index] = Held(reply[1], reply[2:])
+        return [held[index] for index in range(len(wanted))]
+
+    def release(
+        self,
+        held: Sequence[tuple[bytes, bytes, bytes, Sequence[bytes], Sequence[Published | None]]],
+        token: bytes,
+    ) -> int:
+        """Release what `lock` held and publish (script ``release``), all in one round trip.
+
+        Args:
+            held: For each guard: guard, key prefix, the generation at lock time, row names (none:
+                the whole region) and for each row what to publish.
+            token: The writer's token.
+
+        Returns:
+            How many rows were published.
+        """
+        published = 0
+        waiting = list(held)
+        while waiting:
+            calls = []
+            for guard, prefix, generation, names, values in waiting:
+                rows = [b"%b%b:%b" % (prefix, generation, name) for name in names]
+                arguments = [generation, token, b"%hold%", self._lock_ms, b"0" if names else b"1"]
+                for value in values:
+                    arguments += (
+                        (value.field, value.value, integer(value.ttl_ms)) if value
+                        else (b"", b"", b"0")
+                    )  # fmt: skip
+                calls.append(([guard, *rows], arguments))
+            replies = self._call_all("release", calls)
+            again = []
+            for one, reply in zip(waiting, replies, strict=True):
+                guard, prefix, _, names, values = one
+                self._generations[guard] = reply[1]
+                if reply[0] == 1:  # renamed meanwhile: empty the rows under their new names
+                    again.append((guard, prefix, reply[1], names, (None,) * len(values)))
+                else:
+                    published += reply[2]
+            waiting = again
+        return published
+
+    def invalidate(self, wanted: Sequence[tuple[bytes, bytes, Sequence[bytes]]]) -> None:
+        """Empty rows, or whole regions (script ``invalidate``).
+
+        Args:
+            wanted: For each guard: guard, key prefix and row names (none: the whole region).
+        """
+        waiting = list(wanted)
+        token = self.tokens.new()
+        while waiting:
+            calls = []
+            for guard, prefix, names in waiting:
+                known = self._generations.get(guard, token)
+                rows = [b"%b%b:%b" % (prefix, known, name) for name in names]
+                calls.append(([guard, *rows], [known, token, b"%hold%", self._lock_ms]))
+            again = []
+            for one, reply in zip(waiting, self._call_all("invalidate", calls), strict=True):
+                self._generations[one[0]] = reply[1]
+                if reply[0] == 1:
+                    again.append(one)
+            waiting = again
+
+    def clear(self, pattern: bytes) -> None:
+        """Give every guard under a pattern a new generation and delete the rows of the old ones.
+
+        Only rows that were there before are deleted: they are out of reach then. One of the new
+        generation may be a writer's lock.
+
+        Args:
+            pattern: A pattern of SCAN that matches guards and rows.
+        """
+        keys = self._scan(pattern)
+        guards = [key for key in keys if key.endswith(b":guard")]
+        self.invalidate([(guard, guard[: -len(b"guard")], ()) for guard in guards])
+        tags = {guard[: -len(b"guard")] for guard in guards}
+        rows = [key for key in keys if key[: key.rfind(b"}:") + 2] in tags and key not in guards]
+        for start in range(0, len(rows), 500):
+            self._plain(pack((b"UNLINK", *rows[start : start + 500])))
+
+    def _scan(self, pattern: bytes) -> list[bytes]:
+        cursor, found = b"0", list[bytes]()
+        while True:
+            scan = pack((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"500"))
+            cursor, keys = self._plain(scan)
+            found += keys
+            if cursor == b"0":
+                return found
+
+    def _plain(self, command: bytes) -> Any:
+        self._called()
+        reply = self.transport.exchange(lambda run: command, 1)[0]
+        if isinstance(reply, ResponseError):
+            raise CacheUnavailable(f"Redis refused a command: {reply}") from reply
+        return reply
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def _call(
+        self, name: str, keys: list[bytes], arguments: list[bytes], undo: Frame | None = None
+    ) -> Any:
+        return self._call_all(name, [(keys, arguments)], undo)[0]
+
+    def _call_all(
+        self,
+        name: str,
+        calls: Sequence[tuple[list[bytes], list[bytes]]],
+        undo: Frame | None = None,
+    ) -> list[Any]:
+        script = self._scripts[name]
+
+        def frame(run: bytes) -> bytes:
+            hold = self._server.hold_ms()
+            return b"".join(
+                pack((b"EVALSHA", script.sha, b"%d" % len(keys), *keys, run, arguments[0],
+                      arguments[1], hold, *arguments[3:]))
+                for keys, arguments in calls
+            )  # fmt: skip
+
+        self._called()
+        replies = self.transport.exchange(frame, len(calls), undo)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
+            load = b"".join(
+                pack((b"SCRIPT", b"LOAD", one.text)) for one in self._scripts.values()
+            )
+            self._called()
+            self.transport.exchange(lambda run: load, len(self._scripts))
+            self._called()
+            replies = self.transport.exchange(frame, len(calls), undo)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise CacheUnavailable(f"Redis refused script {name!r}: {reply}") from reply
+        return replies
+
+    def _undo(
+        self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]
+    ) -> Frame:
+        def frame(run: bytes) -> bytes:
+            return pack((b"EVALSHA", self._scripts["fill"].sha, b"%d" % (1 + len(rows)), guard,
+                         *rows, run, generation, token, b"0", self._lock_ms,
+                         *(b"", b"", b"0") * len(rows)))  # fmt: skip
+
+        return frame

@@ -1,0 +1,212 @@
+"""How packed commands reach the server and replies come back: blocking, and in an event loop.
+
+Both have one method, `exchange`, and are the only two places where Redis is called. Everything
+above is written once, in blocking style: SQLAlchemy runs a session of an asyncio application in a
+greenlet, where the asyncio transport can wait through the `await_` it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from ..errors import CacheUnavailable
+from .address import Address
+from .link import AsyncLink, Link
+from .server import ServerIdentity
+
+Frame = Callable[[bytes], bytes]
+"""From the run id of the server to the bytes of a pipeline."""
+
+_LOST = (RedisError, OSError)
+
+
+class Transport(Protocol):
+    """What the scripts need of a transport."""
+
+    def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
+        """Send a pipeline, return its replies (errors among them as `ResponseError` objects).
+
+        Args:
+            frame: Makes the bytes to send, given the run id of the server.
+            replies: How many replies to read.
+            undo: Makes a one-reply command that gives back what the call may have taken, sent
+                when the waiting task is cancelled before the replies are known.
+
+        Raises:
+            CacheUnavailable: No server answered in time; what was sent may or may not have run.
+        """
+
+    def pause(self, seconds: float) -> None:
+        """Let other readers run for a moment."""
+
+    def close(self) -> None:
+        """Close every idle connection."""
+
+
+class BlockingTransport:
+    """Blocking connections, kept in a last-in first-out list that every thread takes from."""
+
+    def __init__(self, address: Address, server: ServerIdentity) -> None:
+        self._address = address
+        self._server = server
+        self._idle: deque[Link] = deque()
+        self._pid = os.getpid()
+
+    def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
+        if self._pid != os.getpid():  # a forked child must not speak on its parent's sockets
+            self._idle = deque()
+            self._pid = os.getpid()
+        while True:
+            try:
+                link, fresh = self._idle.pop(), False
+            except IndexError:
+                link, fresh = self._connected(), True
+            try:
+                connection = link.connection
+                connection.send_packed_command((frame(link.run),), check_health=False)
+                found = [self._reply(connection) for _ in range(replies)]
+            except _LOST as error:
+                link.close()
+                if fresh or isinstance(error, RedisTimeout | TimeoutError):
+                    raise CacheUnavailable(f"Redis did not answer: {error!r}") from error
+                continue  # an idle connection that the server had closed: every script may run twice
+            except BaseException:
+                link.close()
+                raise
+            if _demoted(found):
+                link.close()  # a replica now: the next call connects to whoever is the primary
+            else:
+                self._idle.append(link)
+            return found
+
+    def _connected(self) -> Link:
+        link = Link(self._address.connection(), self._server)
+        try:
+            link.connect()
+        except _LOST as error:
+            link.close()
+            raise CacheUnavailable(f"Redis can't be reached: {error!r}") from error
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    @staticmethod
+    def _reply(connection: Any) -> Any:
+        try:
+            return connection.read_response(disable_decoding=True)
+        except ResponseError as error:
+            return error
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class AsyncioTransport:
+    """Asyncio connections, a list for each event loop; called inside SQLAlchemy's greenlet.
+
+    Args:
+        address: Where the server is.
+        server: What is known of it.
+        await_: Waits for an awaitable from blocking code inside a greenlet (SQLAlchemy's own, given
+            from outside since this package does not know SQLAlchemy).
+    """
+
+    def __init__(
+        self, address: Address, server: ServerIdentity, await_: Callable[[Awaitable[Any]], Any]
+    ) -> None:
+        self._address = address
+        self._server = server
+        self._await = await_
+        self._idle: weakref.WeakKeyDictionary[Any, deque[AsyncLink]] = weakref.WeakKeyDictionary()
+        self._undoing: set[asyncio.Task[None]] = set()
+
+    def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
+        found: list[Any] = self._await(self._exchange(frame, replies, undo))
+        return found
+
+    async def _exchange(self, frame: Frame, replies: int, undo: Frame | None) -> list[Any]:
+        idle = self._idle.setdefault(asyncio.get_running_loop(), deque())
+        while True:
+            fresh = not idle
+            link = await self._connected() if fresh else idle.pop()
+            try:
+                connection = link.connection
+                await connection.send_packed_command(frame(link.run), check_health=False)
+                found = [await self._reply(connection) for _ in range(replies)]
+            except _LOST as error:
+                await link.close()
+                if fresh or isinstance(error, RedisTimeout | TimeoutError):
+                    raise CacheUnavailable(f"Redis did not answer: {error!r}") from error
+                continue
+            except BaseException:
+                # Cancelled in mid-call. The connection has an answer coming that nobody will
+                # read, and the server may have run the command: drop the one, undo the other
+                # in a task of its own, since this one is being cancelled.
+                await link.close()
+                if undo is not None:
+                    task = asyncio.ensure_future(self._undo(undo))
+                    self._undoing.add(task)
+                    task.add_done_callback(self._undoing.discard)
+                raise
+            if _demoted(found):
+                await link.close()
+            else:
+                idle.append(link)
+            return found
+
+    async def _undo(self, undo: Frame) -> None:
+        try:
+            await self._exchange(undo, 1, None)
+        except CacheUnavailable:
+            pass  # a lease or a lock that can't be given back expires
+
+    async def _connected(self) -> AsyncLink:
+        link = AsyncLink(self._address.async_connection(), self._server)
+        try:
+            await link.connect()
+        except _LOST as error:
+            await link.close()
+            raise CacheUnavailable(f"Redis can't be reached: {error!r}") from error
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+    @staticmethod
+    async def _reply(connection: Any) -> Any:
+        try:
+            return await connection.read_response(disable_decoding=True)
+        except ResponseError as error:
+            return error
+
+    def pause(self, seconds: float) -> None:
+        self._await(asyncio.sleep(seconds))
+
+    def close(self) -> None:
+        # Connections of a running loop are closed by their sockets' finalizers; see `aclose`.
+        self._idle.clear()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running event loop, after pending clean-up."""
+        if self._undoing:
+            await asyncio.gather(*self._undoing, return_exceptions=True)
+        for link in self._idle.pop(asyncio.get_running_loop(), ()):
+            await link.connection.disconnect()
+
+
+def _demoted(replies: list[Any]) -> bool:
+    return any(isinstance(reply, ReadOnlyError) for reply in replies)

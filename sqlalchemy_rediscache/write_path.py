@@ -1,0 +1,240 @@
+"""The write path: what a transaction wrote is locked before COMMIT and released after it.
+
+Read it from top to bottom. It knows nothing of sessions; `WriteSet` is what they tell it.
+
+The life of a write, and why no step can be left out (`docs/design.md` has the interleavings):
+
+1. The session flushes: `WriteSet.row` and `WriteSet.region` collect what was written.
+2. Right before COMMIT, `WritePath.lock`: values and leases of those rows are deleted, the writer's
+   token is put in each, in one round trip. From here on readers go to the database.
+3. COMMIT. Readers find the new rows there; nobody can fill.
+4. `WritePath.release`: the token is taken out. Rows whose new value is known exactly, and which no
+   other writer touched meanwhile, are published; the others stay empty. One round trip.
+   After ROLLBACK nothing is published. When nobody knows whether COMMIT happened, nothing is
+   released: the lock expires by itself, after any COMMIT has landed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .codec import INEXACT
+from .debts import Debts
+from .errors import CacheUnavailable, DecodeError, EncodeError
+from .keys import Place
+from .region import Region
+from .stats import Counters
+from .store import Published, Scripts
+
+_MOST_ROWS = 5_000
+"""A transaction that wrote more rows of a region than this empties the region instead."""
+
+logger = logging.getLogger("sqlalchemy_rediscache")
+
+
+@dataclass(slots=True)
+class RowWrite:
+    """What is known of one written row.
+
+    Args:
+        region: How its values are encoded; None when nothing may be published.
+        whole: The row is new: `values` has every column.
+        values: New values by place among the codec's columns, as the database would return them.
+    """
+
+    region: Region | None = None
+    whole: bool = False
+    values: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def builds_on(self) -> bytes:
+        """The field whose cached value the new one is built on, b"" where there is none."""
+        return self.region.field if self.region is not None and not self.whole else b""
+
+    def built(self, cached: bytes) -> Published | None:
+        """What to publish: the new row, or the cached one with the changes; None if not certain.
+
+        `cached` is what the row had when it was locked. This transaction holds the row in the
+        database, so that value is the row as it was before this transaction's changes: no writer
+        can have come between. The object in the session is no such source: columns that it did not
+        change may have been changed by others since it was loaded.
+        """
+        region = self.region
+        if region is None or INEXACT in self.values.values():
+            return None
+        if not self.whole:
+            if not cached:
+                return None
+            try:
+                values = region.codec.decode(cached)
+            except DecodeError:
+                return None
+        else:
+            if len(self.values) != len(region.columns):
+                return None
+            values = [None] * len(region.columns)
+        for place, value in self.values.items():
+            values[place] = value
+        try:
+            return Published(region.field, region.codec.encode(values), region.ttl_ms())
+        except EncodeError:
+            return None
+
+
+@dataclass(slots=True)
+class WriteSet:
+    """What one database transaction wrote, as far as the cache is concerned."""
+
+    rows: dict[Place, dict[bytes, RowWrite]] = field(default_factory=dict)
+    regions: set[Place] = field(default_factory=set)
+    token: bytes = b""
+    """The token of the lock, once it was asked for."""
+    held: list[tuple[Place, bytes, Sequence[bytes], Sequence[bytes]]] | None = None
+    """Place, generation, rows and their cached values, once the lock was taken."""
+    owed: bool = False
+    """The lock could not be taken, and the transaction may have been committed all the same."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.regions)
+
+    def row(self, place: Place, token: bytes, write: RowWrite | None) -> None:
+        """A row was written; with None as `write`, in a way that is not known exactly."""
+        rows = self.rows.setdefault(place, {})
+        if write is None:
+            rows[token] = RowWrite()
+        elif token not in rows:
+            rows[token] = write
+        else:
+            earlier = rows[token]
+            if earlier.region is None or write.region is None or (
+                earlier.region.field != write.region.field
+            ):
+                rows[token] = RowWrite()
+            else:
+                earlier.values.update(write.values)
+                earlier.whole = earlier.whole or write.whole
+
+    def region(self, place: Place) -> None:
+        """Rows of a region were written that are not known one by one."""
+        self.regions.add(place)
+
+    def wrote(self, place: Place, token: bytes) -> bool:
+        """Has the transaction written this row?"""
+        return place in self.regions or token in self.rows.get(place, ())
+
+    def forget_values(self) -> None:
+        """A savepoint was rolled back: what was written since can't be told apart, so that nothing
+        is published; everything stays to be invalidated."""
+        for rows in self.rows.values():
+            for token in rows:
+                rows[token] = RowWrite()
+
+    def wanted(self) -> Iterator[tuple[Place, Sequence[bytes]]]:
+        """Each place with its rows, none for the whole region."""
+        for place in self.regions:
+            yield place, ()
+        for place, rows in self.rows.items():
+            if place not in self.regions:
+                yield place, tuple(rows) if len(rows) <= _MOST_ROWS else ()
+
+
+class WritePath:
+    """Locks and releases for one cache.
+
+    Args:
+        counters: Where outcomes are counted.
+        debts: Where writes are remembered that Redis could not be told of.
+        strict: Raise `CacheUnavailable` out of a COMMIT whose lock can't be taken.
+    """
+
+    def __init__(self, counters: Counters, debts: Debts, *, strict: bool) -> None:
+        self._counters = counters
+        self._debts = debts
+        self._strict = strict
+
+    def lock(self, scripts: Scripts, writes: WriteSet) -> None:
+        """Hold everything the transaction wrote; called right before its COMMIT.
+
+        Raises:
+            CacheUnavailable: Redis did not answer and the cache is strict: don't commit.
+        """
+        wanted = list(writes.wanted())
+        calls = []
+        for place, names in wanted:
+            rows = writes.rows.get(place, {})
+            fields = [rows[name].builds_on for name in names]
+            calls.append((place.guard, place.prefix, names, fields))
+        writes.token = scripts.tokens.new()
+        try:
+            self._debts.pay(scripts)
+            held = scripts.lock(calls, writes.token)
+        except CacheUnavailable as error:
+            self._counters.add("errors")
+            if self._strict:
+                raise CacheUnavailable(
+                    f"the commit was not allowed to go on without the cache: {error}. Try again, or "
+                    'use consistency="available"'
+                ) from error
+            # The lock may have reached Redis or not. Either way the rows are invalidated after
+            # COMMIT, and this process serves nothing before that.
+            writes.owed = True
+            return
+        writes.held = [
+            (place, one.generation, names, one.values)
+            for (place, names), one in zip(wanted, held, strict=True)
+        ]
+
+    def release(self, scripts: Scripts, writes: WriteSet, *, committed: bool) -> None:
+        """End what `lock` began; after COMMIT publish what is known, after ROLLBACK nothing."""
+        if writes.owed:
+            self._settle(scripts, writes)
+            return
+        if writes.held is None:
+            return
+        calls = []
+        for place, generation, names, cached in writes.held:
+            published: list[Published | None] = [None] * len(names)
+            if committed and cached:
+                rows = writes.rows[place]
+                published = [
+                    rows[name].built(value) for name, value in zip(names, cached, strict=True)
+                ]
+            calls.append((place.guard, place.prefix, generation, names, published))
+        held, writes.held = writes.held, None
+        try:
+            count = scripts.release(calls, writes.token)
+        except CacheUnavailable:
+            # Not told: the lock expires by itself, and until then nobody reads these rows from
+            # Redis. Nothing is stale, and nothing is owed.
+            self._counters.add("errors")
+            return
+        self._count(held, count if committed else 0, committed=committed)
+
+    def _count(self, held: Sequence[Any], published: int, *, committed: bool) -> None:
+        if published:
+            self._counters.add("published", published)
+        if committed:
+            rows = sum(len(names) for _, _, names, _ in held)
+            if rows > published:
+                self._counters.add("invalidated", rows - published)
+            whole = sum(1 for _, _, names, _ in held if not names)
+            if whole:
+                self._counters.add("regions_invalidated", whole)
+
+    def _settle(self, scripts: Scripts, writes: WriteSet) -> None:
+        # Owed whether the transaction was committed or rolled back: a lock may have been taken, and
+        # invalidating a row needlessly costs one SELECT.
+        writes.owed = False
+        for place, names in writes.wanted():
+            self._debts.owe(place, names or None)
+        try:
+            self._debts.pay(scripts)
+        except CacheUnavailable:
+            self._counters.add("errors")
+            logger.warning(
+                "Redis could not be told of a commit: this process reads from the database until "
+                "the invalidation of what was written is made good"
+            )
