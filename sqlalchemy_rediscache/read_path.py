@@ -137,6 +137,18 @@ class ReadPath:
             self._counters.add("errors")
             return [Outcome() for _ in tokens], None
         self._note_stamp(place, reading)
+        return self._sorted_out(scripts, region, place, tokens, reading, leases)
+
+    def _sorted_out(
+        self,
+        scripts: Scripts,
+        region: Region,
+        place: Place,
+        tokens: Sequence[bytes],
+        reading: Reading,
+        leases: Sequence[Lease | None],
+    ) -> tuple[list[Outcome], State | None]:
+        """What each state of an entry means for the reader."""
         outcomes = []
         state: State | None = None
         corrupt: list[bytes] = []

@@ -41,6 +41,9 @@ msgpack makes room for the claimed length of an array before it reads the items,
 claims multiply; this bounds the product.
 """
 
+UNICODE_ERRORS = "surrogatepass"
+"""Texts in JSON may hold lone surrogates."""
+
 NESTED_LEVELS = 6
 """How deep extension values (tuples, ranges) may hold one another; each level nests a decoder."""
 
@@ -149,7 +152,12 @@ def unpacker(hook: Hook, max_items: int, max_pairs: int) -> Decoder:
         # Keywords that are written out take a fifth of the time of keywords from a dict.
         # 3: timestamps as datetime in UTC.
         return unpackb(
-            data, ext_hook=hook, max_array_len=max_items, max_map_len=max_pairs, timestamp=3
+            data,
+            ext_hook=hook,
+            max_array_len=max_items,
+            max_map_len=max_pairs,
+            timestamp=3,
+            unicode_errors=UNICODE_ERRORS,
         )
 
     return unpack

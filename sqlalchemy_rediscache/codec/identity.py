@@ -206,17 +206,14 @@ def _text(type_: sqltypes.String, backend: Backend, dialect: Dialect) -> Part:
 
 def _is_distinct(type_: TypeEngine[Any], backend: Backend) -> bool:
     """Whether different texts of a part are always different values to the database."""
-    if isinstance(type_, Enum) or not isinstance(type_, sqltypes.String | BinaryType):
-        return True
+    plain = backend in (Backend.SQLITE, Backend.POSTGRESQL)
     if isinstance(type_, BinaryType):
-        return backend in (Backend.SQLITE, Backend.POSTGRESQL)
+        return plain
+    if isinstance(type_, Enum) or not isinstance(type_, sqltypes.String):
+        return True
     padded = backend is Backend.POSTGRESQL and isinstance(type_, _PADDED)
-    return (
-        type_.collation is None
-        and backend in (Backend.SQLITE, Backend.POSTGRESQL)
-        and not padded
-        and type_.__visit_name__ != "CITEXT"
-    )
+    folded = type_.collation is not None or type_.__visit_name__ == "CITEXT"
+    return plain and not padded and not folded
 
 
 def _binary(type_: Any, backend: Backend, dialect: Dialect) -> Part:

@@ -21,6 +21,7 @@ from sqlalchemy_rediscache.codec.drivers import DriverType, driver_types
 from sqlalchemy_rediscache.codec.extensions import (
     MAX_ITEMS,
     NESTED_LEVELS,
+    UNICODE_ERRORS,
     Decoder,
     encoders_of,
     hook_of,
@@ -101,7 +102,12 @@ class Wire:
             if levels < NESTED_LEVELS:
                 check(value)
             # A packer for each value: its buffer must not be shared between threads or levels.
-            packer = Packer(strict_types=True, default=encoded, buf_size=_BUFFER_BYTES)
+            packer = Packer(
+                strict_types=True,
+                default=encoded,
+                unicode_errors=UNICODE_ERRORS,
+                buf_size=_BUFFER_BYTES,
+            )
             packed: bytes = packer.pack(value)
             return packed
 

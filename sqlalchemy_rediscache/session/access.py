@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import update
@@ -83,6 +83,31 @@ class Services:
         """Every engine that a session of this cache has used."""
         return list(self._engines.items())
 
+    def held(self, engine: Engine) -> Iterator[tuple[Region, Place, dict[Any, Any] | None]]:
+        """Where rows of an engine's database may be, as far as this process has used it.
+
+        Other engines of this process that reach the same database count too: one that uses another
+        driver has fields of its own.
+
+        Returns:
+            Each region with each of its places, and the schema map of that place.
+        """
+        own = self.engine(engine)
+        infos = [own]
+        infos += [info for _, info in self.engines() if info is not own]
+        infos = [info for info in infos if info.database == own.database]
+        scopes = {scope for info in infos for scope in info.scopes()}
+        scopes.add((None, tuple(sorted(own.schema_map.items(), key=repr)) if own.schema_map else
+                    None, None))  # fmt: skip
+        for info in infos:
+            for mapper in self.models.cached():
+                region = info.region(mapper)
+                if region is None:
+                    continue
+                for namespace, frozen, shard in scopes:
+                    schema_map = dict(frozen) if frozen else None
+                    yield region, info.place(region, namespace, schema_map, shard), schema_map
+
     def scripts(self, is_async: bool) -> Scripts:
         """The way to Redis for sessions of one kind."""
         return self.store.asyncio if is_async else self.store.blocking
@@ -142,7 +167,10 @@ class Services:
             if view is View.CLOSED or (unit is not None and unit.closed):
                 return None
             wrote = unit is not None and unit.wrote
-            stamp = b"?" if view is View.SNAPSHOT else b""
+            # A stamp is worth the longer answer only until this process knows one: one that has
+            # changed since is found out when a snapshot is to be answered.
+            unknown = self.stamps.get(access.place.guard) is None
+            stamp = b"?" if view is View.SNAPSHOT and unknown else b""
             return Permit(lease=not wrote, wait=not wrote, stamp=stamp, refresh=refresh)
         if unit.closed or unit.view is View.CLOSED or access.place in unit.writes.regions:
             return None

@@ -156,6 +156,8 @@ class EngineEvents:
             self._services.writes.lock(self._services.scripts(info.is_async), unit.writes)
 
     def _written(self, info: EngineInfo, context: Any, compiled: Any) -> tuple[Region, ...]:
+        if compiled is None or private.is_text(compiled) or context.isddl:
+            info.triggers.clear()  # it may have made one
         tables = private.written_tables(compiled) if compiled is not None else None
         if tables is None or not all(isinstance(table, Table) for table in tables):
             return self._plans.all(info)

@@ -67,6 +67,8 @@ class EngineInfo:
         self.compiled: LRUCache[Any, Any] = LRUCache(200)
         """Statements compiled for replay only: never sent, since the dialect may not have
         connected yet."""
+        self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
+        """For each table when its triggers were last asked for, and whether it had none."""
         self._token = object()
         self._places: dict[tuple[str, Any, Any, Any], Place] = {}
         options = engine.get_execution_options()
@@ -114,6 +116,10 @@ class EngineInfo:
             scope = scope_digest((self.database, namespace, frozen, shard))
             place = self._places[key] = self._keys.place(region.name, scope)
             return place
+
+    def scopes(self) -> set[tuple[Any, Any, Any]]:
+        """The tenant, frozen schema map and shard of every place that this process has used."""
+        return {key[1:] for key in self._places}
 
     def places_of(self, region: Region) -> list[Place]:
         """The places of a region in every scope that this process has used."""

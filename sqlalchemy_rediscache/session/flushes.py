@@ -14,6 +14,7 @@ from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
 from .plans import Plans, WritePlan
+from .triggers import none_on
 from .unit import Unit, unit_of
 
 
@@ -79,9 +80,13 @@ class Flushes:
             write = None
             if not deleted and not moved and region_.policy.write == "through":
                 own = engine.region(mapper)
-                if own is not None and own.whole:
+                if own is not None and own.whole and self._as_sent(session, engine, mapper):
                     write = _row_write(own, state, changed)
             unit.writes.row(place, token.encode(), write)
+
+    @staticmethod
+    def _as_sent(session: Session, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
+        return none_on(session.connection(bind_arguments={"mapper": mapper}), engine, mapper)
 
     def _place(
         self,

@@ -16,7 +16,7 @@ from ..errors import CacheUnavailable
 from .server import ServerIdentity
 from .tokens import Tokens
 from .transport import Frame, Transport
-from .wire import integer, pack
+from .wire import bulks, integer, pack
 
 
 class State(enum.IntEnum):
@@ -122,6 +122,8 @@ class Scripts:
         self._scripts = {
             name: _load(name) for name in ("read", "fill", "lock", "release", "invalidate")
         }
+        self._read_head = bulks((b"EVALSHA", self._scripts["read"].sha))
+        self._read_tails: dict[tuple[bytes, bool, bytes, bool], bytes] = {}
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -149,18 +151,12 @@ class Scripts:
         """
         token = self.tokens.new()
         known = self._generations.get(guard, token)
-        lease_ms = self._lease_ms if lease else b"0"
+        tail = self._read_tail(field, lease, stamp, refresh)
         while True:
             rows = [b"%b%b:%b" % (prefix, known, name) for name in tokens]
-
-            def arguments(generation: bytes = known) -> list[bytes]:
-                return [generation, token, b"%hold%", self._lock_ms, lease_ms, stamp,
-                        b"1" if refresh else b"0", self._max_bytes, field]  # fmt: skip
-
             undo = self._undo(guard, known, token, rows) if lease else None
-            reply = self._call("read", [guard, *rows], arguments(), undo)
-            if isinstance(reply, bytes):
-                self._generations[guard] = known
+            reply = self._send(self._read_frame(guard, rows, known, token, tail), undo)
+            if reply.__class__ is bytes:
                 return Reading((reply,), None, False), (None,)
             code, current = reply[0], reply[1]
             self._generations[guard] = current
@@ -171,7 +167,7 @@ class Scripts:
                 gone = (State.OTHER_STAMP,) * len(rows)
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
             states = [
-                State(found) if isinstance(found, int) else found
+                State(found) if found.__class__ is int else found
                 for found in msgpack.unpackb(reply[4], raw=True)
             ]
             leases = [
@@ -179,6 +175,40 @@ class Scripts:
                 for row, found in zip(rows, states, strict=True)
             ]
             return Reading(states, reply[2], bool(reply[3])), leases
+
+    def _read_tail(self, field: bytes, lease: bool, stamp: bytes, refresh: bool) -> bytes:
+        """The arguments of ``read`` that don't change from call to call, packed."""
+        key = (field, lease, stamp, refresh)
+        known = self._read_tails.get(key)
+        if known is None:
+            known = bulks(
+                (self._lock_ms, self._lease_ms if lease else b"0", stamp,
+                 b"1" if refresh else b"0", self._max_bytes, field)
+            )  # fmt: skip
+            if stamp in (b"", b"?"):
+                self._read_tails[key] = known
+        return known
+
+    def _read_frame(
+        self, guard: bytes, rows: Sequence[bytes], generation: bytes, token: bytes, tail: bytes
+    ) -> Frame:
+        # The hottest call of all: packed in one go, 1 us where the general way takes 5.
+        head = b"*%d\r\n%b$%d\r\n%d\r\n%b" % (
+            len(rows) + 14,
+            self._read_head,
+            len(b"%d" % (len(rows) + 1)),
+            len(rows) + 1,
+            bulks((guard, *rows)),
+        )
+
+        def frame(run: bytes) -> bytes:
+            hold = self._server.hold_ms()
+            return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (
+                head, len(run), run, len(generation), generation, len(token), token,
+                len(hold), hold, tail,
+            )  # fmt: skip
+
+        return frame
 
     def fill(self, filled: Sequence[tuple[Lease, bytes, int]]) -> int:
         """Fill rows under leases of one read (script ``fill``); b"" gives the lease back.
@@ -221,10 +251,8 @@ class Scripts:
                     arguments = [known, token, b"%hold%", self._lock_ms,
                                  b"0" if names else b"1", *fields]  # fmt: skip
                     calls.append((index, [guard, *rows], arguments))
-            undo = None
-            for (index, keys, _), reply in zip(
-                calls, self._call_all("lock", [call[1:] for call in calls], undo), strict=True
-            ):
+            replies = self._call_all("lock", [call[1:] for call in calls])
+            for (index, keys, _), reply in zip(calls, replies, strict=True):
                 self._generations[keys[0]] = reply[1]
                 if reply[0] == 0:
                     held[index] = Held(reply[1], reply[2:])
@@ -300,68 +328,79 @@ class Scripts:
         Args:
             pattern: A pattern of SCAN that matches guards and rows.
         """
-        keys = self._scan(pattern)
+        keys = self.scan(pattern)
         guards = [key for key in keys if key.endswith(b":guard")]
         self.invalidate([(guard, guard[: -len(b"guard")], ()) for guard in guards])
         tags = {guard[: -len(b"guard")] for guard in guards}
         rows = [key for key in keys if key[: key.rfind(b"}:") + 2] in tags and key not in guards]
         for start in range(0, len(rows), 500):
-            self._plain(pack((b"UNLINK", *rows[start : start + 500])))
+            self.command(b"UNLINK", *rows[start : start + 500])
 
-    def _scan(self, pattern: bytes) -> list[bytes]:
+    # -- plain commands -----------------------------------------------------------------------
+
+    def scan(self, pattern: bytes) -> list[bytes]:
+        """Every key that matches a pattern; some may come twice or be gone by now."""
         cursor, found = b"0", list[bytes]()
         while True:
-            scan = pack((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"500"))
-            cursor, keys = self._plain(scan)
+            cursor, keys = self.command(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"500")
             found += keys
             if cursor == b"0":
                 return found
 
     def _plain(self, command: bytes) -> Any:
-        self._called()
-        reply = self.transport.exchange(lambda run: command, 1)[0]
-        if isinstance(reply, ResponseError):
-            raise CacheUnavailable(f"Redis refused a command: {reply}") from reply
-        return reply
+        return self._send(lambda run: command)
 
     # -- calls --------------------------------------------------------------------------------
 
     def _call(
         self, name: str, keys: list[bytes], arguments: list[bytes], undo: Frame | None = None
     ) -> Any:
-        return self._call_all(name, [(keys, arguments)], undo)[0]
+        return self._send(self._frame(name, [(keys, arguments)]), undo)
 
     def _call_all(
-        self,
-        name: str,
-        calls: Sequence[tuple[list[bytes], list[bytes]]],
-        undo: Frame | None = None,
+        self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]
     ) -> list[Any]:
-        script = self._scripts[name]
+        frame = self._frame(name, calls)
+        self._called()
+        replies = self.transport.exchange(frame, len(calls))
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
+            self._load_scripts()
+            self._called()
+            replies = self.transport.exchange(frame, len(calls))
+        for reply in replies:
+            _raise_refusal(reply)
+        return replies
+
+    def _frame(self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]) -> Frame:
+        sha = self._scripts[name].sha
 
         def frame(run: bytes) -> bytes:
             hold = self._server.hold_ms()
             return b"".join(
-                pack((b"EVALSHA", script.sha, b"%d" % len(keys), *keys, run, arguments[0],
+                pack((b"EVALSHA", sha, b"%d" % len(keys), *keys, run, arguments[0],
                       arguments[1], hold, *arguments[3:]))
                 for keys, arguments in calls
             )  # fmt: skip
 
+        return frame
+
+    def _send(self, frame: Frame, undo: Frame | None = None) -> Any:
+        """One command, one reply."""
         self._called()
-        replies = self.transport.exchange(frame, len(calls), undo)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
-            load = b"".join(
-                pack((b"SCRIPT", b"LOAD", one.text)) for one in self._scripts.values()
-            )
-            self._called()
-            self.transport.exchange(lambda run: load, len(self._scripts))
-            self._called()
-            replies = self.transport.exchange(frame, len(calls), undo)
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise CacheUnavailable(f"Redis refused script {name!r}: {reply}") from reply
-        return replies
+        reply = self.transport.exchange(frame, 1, undo)[0]
+        if isinstance(reply, ResponseError):
+            if isinstance(reply, NoScriptError):
+                self._load_scripts()
+                self._called()
+                reply = self.transport.exchange(frame, 1, undo)[0]
+            _raise_refusal(reply)
+        return reply
+
+    def _load_scripts(self) -> None:
+        load = b"".join(pack((b"SCRIPT", b"LOAD", one.text)) for one in self._scripts.values())
+        self._called()
+        self.transport.exchange(lambda run: load, len(self._scripts))
 
     def _undo(
         self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]
@@ -372,3 +411,8 @@ class Scripts:
                          *(b"", b"", b"0") * len(rows)))  # fmt: skip
 
         return frame
+
+
+def _raise_refusal(reply: Any) -> None:
+    if isinstance(reply, ResponseError):
+        raise CacheUnavailable(f"Redis refused a command of the cache: {reply}") from reply

@@ -209,4 +209,7 @@ class AsyncioTransport:
 
 
 def _demoted(replies: list[Any]) -> bool:
-    return any(isinstance(reply, ReadOnlyError) for reply in replies)
+    for reply in replies:  # no generator: this runs for every hit
+        if reply.__class__ is ReadOnlyError:
+            return True
+    return False

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
-def pack(parts: Iterable[bytes]) -> bytes:
+def pack(parts: Sequence[bytes]) -> bytes:
     """One command as a RESP array of bulk strings."""
-    parts = list(parts)
-    out = [b"*%d\r\n" % len(parts)]
-    for part in parts:
-        out.append(b"$%d\r\n%b\r\n" % (len(part), part))
-    return b"".join(out)
+    return b"*%d\r\n%b" % (len(parts), bulks(parts))
+
+
+def bulks(parts: Iterable[bytes]) -> bytes:
+    """Bulk strings, without the array around them."""
+    return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
 
 
 def integer(value: float) -> bytes:

@@ -40,8 +40,8 @@ def demo(  # noqa: PLR0913 - each is an option of the command
 
     Both halves do the same operations from several threads: session.get, lazy loads, IN batches,
     and writes that update an airport and add a runway report. Every read is checked. Tables are
-    named `rediscache_demo_*` and dropped at the end, Redis keys start with `rediscache_demo` and
-    are deleted.
+    named `rediscache_demo_*` and dropped at the end; Redis keys start with `rediscache_demo`, and
+    the cached rows are deleted at the end.
 
     The exit code is 0 when no read was stale, 1 when one was, 2 when the demo could not run.
     """

@@ -105,7 +105,7 @@ class Demo:
 
 
 def run_demo(settings: DemoSettings, console: Console) -> DemoReport:
-    """Run the demo and leave nothing behind: no table, no key, no file, no server.
+    """Run the demo and leave nothing behind: no table, no cached row, no file, no server.
 
     Args:
         settings: what to do.

@@ -17,6 +17,9 @@ _SINGLE_PRECISION_BITS = 24
 _MAX_DIGITS = 1000
 """Digits of a Decimal up to which a rule is computed at all."""
 
+_GROUP = 10_000
+"""PostgreSQL keeps decimal numbers in groups of four digits."""
+
 _MYSQL_DIGITS = 10
 """DECIMAL without a precision means DECIMAL(10, 0) to MySQL and MariaDB."""
 
@@ -94,7 +97,20 @@ def numeric_rule(target: Target) -> Rule:
         fixed = _fixed(precision or _MYSQL_DIGITS, scale or 0)
         unsigned = getattr(type_, "unsigned", False)
         return lambda value: INEXACT if unsigned and value < 0 else fixed(value)
-    return _unlimited if precision is None else _fixed(precision, scale or 0)
+    rule = _unlimited if precision is None else _fixed(precision, scale or 0)
+    return _written_out(rule) if target.dialect.driver == "asyncpg" else rule
+
+
+def _written_out(rule: Rule) -> Rule:
+    """Leave out what asyncpg reads with an exponent: 20000, sent in groups of digits, as 2E+4."""
+
+    def written_out(value: Any) -> Any:
+        stored = rule(value)
+        if stored is INEXACT or stored.as_tuple().exponent < 0:
+            return stored
+        return INEXACT if stored and stored % _GROUP == 0 else stored
+
+    return written_out
 
 
 def _fixed(precision: int, scale: int) -> Rule:

@@ -1,0 +1,89 @@
+"""Does the database change rows on their way in? Asked of its catalog, once a minute for a table.
+
+A row that a trigger may have changed is not what the session holds: it is never published. Other
+cached rows that a trigger changes are out-of-band writes, see docs/consistency.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Mapper
+
+from ..models import tables_of
+from .engines import EngineInfo
+
+_RECHECK = 60.0
+"""Seconds for which an answer is good; DDL sent through the engine ends it at once."""
+
+
+def none_on(connection: Connection, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
+    """Is the mapper's row stored as it is sent? False where that can't be told."""
+    known = engine.triggers
+    now = time.monotonic()
+    schema_map = connection.get_execution_options().get("schema_translate_map") or {}
+    for table in tables_of(mapper):
+        schema = schema_map.get(table.schema, table.schema)
+        key = (schema, table.name)
+        answer = known.get(key)
+        if answer is None or now - answer[0] > _RECHECK:
+            answer = known[key] = (now, _ask(connection, table, schema))
+        if not answer[1]:
+            return False
+    return True
+
+
+def _ask(connection: Connection, table: Table, schema: str | None) -> bool:
+    query = _QUERIES.get(connection.dialect.name)
+    if query is None:
+        return False
+    # Straight to the driver: it is not the application's statement, and neither its listeners nor
+    # its logs should see it as one.
+    raw = connection.connection.cursor()
+    try:
+        raw.execute(query(connection, table, schema))
+        row = raw.fetchone()
+    finally:
+        raw.close()
+    return row is not None and row[0] is not None and int(row[0]) == 0
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _postgresql(connection: Connection, table: Table, schema: str | None) -> str:
+    quote = connection.dialect.identifier_preparer.quote
+    name = ".".join(quote(part) for part in (schema, table.name) if part)
+    return (
+        f"SELECT CASE WHEN to_regclass({_literal(name)}) IS NULL THEN NULL ELSE "
+        "(SELECT count(*) FROM pg_catalog.pg_trigger"
+        f" WHERE tgrelid = to_regclass({_literal(name)}) AND NOT tgisinternal) + "
+        "(SELECT count(*) FROM pg_catalog.pg_rewrite"
+        f" WHERE ev_class = to_regclass({_literal(name)}) AND rulename <> '_RETURN') END"
+    )
+
+
+def _sqlite(connection: Connection, table: Table, schema: str | None) -> str:
+    quote = connection.dialect.identifier_preparer.quote
+    place = f"{quote(schema)}." if schema else ""
+    named = f"type = 'trigger' AND lower(tbl_name) = lower({_literal(table.name)})"
+    return (
+        f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {named})"
+        f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named})"
+    )
+
+
+def _mysql(connection: Connection, table: Table, schema: str | None) -> str:
+    where = _literal(schema) if schema else "DATABASE()"
+    return (
+        "SELECT count(*) FROM information_schema.TRIGGERS"
+        f" WHERE EVENT_OBJECT_SCHEMA = {where} AND EVENT_OBJECT_TABLE = {_literal(table.name)}"
+    )
+
+
+_QUERIES: Final[Mapping[str, Callable[[Connection, Table, str | None], str]]] = {"postgresql": _postgresql, "sqlite": _sqlite, "mysql": _mysql, "mariadb": _mysql}

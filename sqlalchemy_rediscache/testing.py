@@ -1,0 +1,189 @@
+"""The coherence judge: is what Redis holds what the database holds?
+
+For the tests of an application that uses the cache::
+
+    from sqlalchemy_rediscache.testing import audit
+
+    def test_checkout(cache, engine):
+        ...
+        assert audit(cache, engine) == []
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from . import private
+from .cache import RedisCache
+from .codec import ABSENT_ROW
+from .errors import ConfigurationError, DecodeError
+from .keys import Place
+from .region import Region
+from .store import Scripts
+
+_ROW = b"row:"
+
+
+def audit(cache: RedisCache, engine: Engine) -> list[str]:
+    """Compare each row that a cache holds of a database with the database.
+
+    Every entry that a reader could be served is decoded and compared, value and Python type, with
+    the row as the database has it now; where the cache remembers that a row does not exist, there
+    must be none. Rows that a writer holds have no values, and must not have any. What is out of
+    reach (other generations, left to expire) is not looked at, nor are entries of tenants and
+    schemas that no session of this process has used, or of other versions of the models.
+
+    The tables that have entries are read whole, so this is meant for tests. A disagreement is
+    reported when a second look shows it too: commits that happen during the first are no faults.
+
+    Args:
+        cache: The cache.
+        engine: A synchronous engine on the database; for a database in memory, the very engine
+            that the sessions use.
+
+    Returns:
+        A sentence for each disagreement, with the key in Redis; empty when there is none.
+
+    Raises:
+        ConfigurationError: `engine` is no synchronous engine.
+        CacheUnavailable: Redis did not answer.
+    """
+    if not isinstance(engine, Engine) or engine.dialect.is_async:
+        raise ConfigurationError(f"audit() reads the database through an Engine, not {engine!r}")
+    found = list(_disagreements(cache, engine))
+    if not found:
+        return []
+    again = set(_disagreements(cache, engine))
+    return [one for one in found if one in again]
+
+
+def _disagreements(cache: RedisCache, engine: Engine) -> Iterator[str]:
+    services = cache._services  # noqa: SLF001
+    scripts = services.scripts(is_async=False)
+    with engine.connect() as connection:
+        held: dict[Place, dict[bytes, dict[bytes, bytes]]] = {}
+        seen: set[tuple[Place, bytes]] = set()
+        for region, place, schema_map in list(services.held(engine)):
+            if (place, region.field) in seen:
+                continue
+            seen.add((place, region.field))
+            if place not in held:
+                held[place] = _rows(scripts, place)
+            entries = {
+                token: fields[region.field]
+                for token, fields in held[place].items()
+                if region.field in fields
+            }
+            if entries:
+                options = {"schema_translate_map": schema_map} if schema_map else {}
+                yield from _judge(connection, options, region, place, entries)
+        for place, rows in held.items():
+            yield from _held_values(scripts, place, rows)
+
+
+def _rows(scripts: Scripts, place: Place) -> dict[bytes, dict[bytes, bytes]]:
+    """The hashes of all rows that can be read, by key token."""
+    run, generation = scripts.command(b"HMGET", place.guard, b"run", b"gen")
+    if generation is None or run != _run_id(scripts):
+        return {}
+    prefix = place.prefix + generation + b":"
+    found = {}
+    for key in set(scripts.scan(_escaped(prefix) + b"*")):
+        flat = scripts.command(b"HGETALL", key)
+        found[key[len(prefix) :]] = dict(zip(flat[::2], flat[1::2], strict=True))
+    return found
+
+
+def _run_id(scripts: Scripts) -> bytes:
+    info: bytes = scripts.command(b"INFO", b"server")
+    lines = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
+    return lines[b"run_id"][:16]
+
+
+def _escaped(prefix: bytes) -> bytes:
+    return b"".join(b"\\" + bytes((byte,)) if byte in b"*?[]\\" else bytes((byte,))
+                    for byte in prefix)  # fmt: skip
+
+
+def _held_values(
+    scripts: Scripts, place: Place, rows: Mapping[bytes, Mapping[bytes, bytes]]
+) -> Iterator[str]:
+    seconds, micros = scripts.command(b"TIME")
+    now = int(seconds) * 1000 + int(micros) // 1000
+    for token, fields in rows.items():
+        open_ = any(name.startswith(b"w:") and int(fields[name]) > now for name in fields)
+        if open_ and any(name.startswith(_ROW) for name in fields):
+            yield f"{_name(place, token)}: a writer holds the row, and it has a value all the same"
+
+
+def _judge(
+    connection: Connection,
+    options: dict[str, Any],
+    region: Region,
+    place: Place,
+    entries: Mapping[bytes, bytes],
+) -> Iterator[str]:
+    actual = _database_rows(connection, options, region, entries)
+    exact = region.dialect.driver == connection.dialect.driver
+    for token, blob in sorted(entries.items()):
+        name = f"{_name(place, token)} ({region.mapper.class_.__name__})"
+        row = actual.get(token)
+        if blob == ABSENT_ROW:
+            if row is not None:
+                yield f"{name}: the cache says there is no such row, the database has {row!r}"
+            continue
+        try:
+            values = region.codec.decode(blob)
+        except DecodeError as error:
+            yield f"{name}: the entry does not decode: {error}"
+            continue
+        key = region.key_of(values)
+        if key is None or key.encode() != token:
+            yield f"{name}: the entry holds the row of another key: {values!r}"
+        elif row is None:
+            yield f"{name}: the cache has {values!r}, the database has no such row"
+        else:
+            yield from (f"{name}: {line}" for line in _differences(region, values, row, exact))
+
+
+def _database_rows(
+    connection: Connection, options: dict[str, Any], region: Region, tokens: Mapping[bytes, bytes]
+) -> dict[bytes, list[Any]]:
+    """The codec's values of those rows of the database that the cache has entries for."""
+    cursor = connection.execute(select(region.mapper), execution_options=options)
+    context: Any = cursor.context
+    at = {column: index for index, column in
+          reversed(list(enumerate(private.result_columns(context.compiled))))}  # fmt: skip
+    places = [at[column] for column in region.columns]
+    found = {}
+    for row in cursor:
+        values = [row[place] for place in places]
+        token = region.key_of(values)
+        if token is not None and token.encode() in tokens:
+            found[token.encode()] = values
+    return found
+
+
+def _differences(
+    region: Region, cached: Sequence[Any], row: Sequence[Any], exact: bool
+) -> Iterator[str]:
+    for column, one, other in zip(region.columns, cached, row, strict=True):
+        if not _same(one, other, exact):
+            yield f"{column}: the cache has {one!r}, the database {other!r}"
+
+
+def _same(one: Any, other: Any, exact: bool) -> bool:
+    if exact and type(one) is not type(other):
+        return False
+    try:
+        equal = bool(one == other)
+    except Exception:  # noqa: BLE001 (values without a usable ==, such as arrays)
+        equal = False
+    return equal or repr(one) == repr(other)  # NaN is not equal to itself
+
+
+def _name(place: Place, token: bytes) -> str:
+    return (place.prefix + b"*:" + token).decode(errors="backslashreplace")

@@ -1,0 +1,1 @@
+"""The codec, alone and against each database."""

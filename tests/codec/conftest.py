@@ -1,0 +1,25 @@
+"""Fixtures of the codec's tests: open connections to each kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.codec.links import DRIVERS, Link, async_link, sync_link
+from tests.fix_servers import INVENTORY
+from tests.servers import ServerPool
+
+
+@pytest.fixture(scope="session", params=DRIVERS)
+def link(request: pytest.FixtureRequest, server_pool: ServerPool) -> Iterator[Link]:
+    """An open connection for each kind of driver; nothing that is written is committed."""
+    name: str = request.param
+    server, scheme = DRIVERS[name]
+    problem = request.config.stash[INVENTORY].problem(server)
+    if problem:
+        pytest.skip(f"{server}: {problem}")
+    database = server_pool.database(server).acquire()  # type: ignore[arg-type]
+    url = f"{scheme}://{database.url.partition('://')[2]}"
+    yield from (async_link if name == "asyncpg" else sync_link)(name, url)
+    database.release()
