@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy
 from sqlalchemy import Column, Select
@@ -272,38 +272,77 @@ def autoflush(session: Session) -> None:
     session._autoflush()
 
 
-def add_instance(
+class Plan(Protocol):
+    """How cached values become attributes (`shape.Hydration`)."""
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The attribute of each value, when every value is an attribute's."""
+
+    @property
+    def loaded(self) -> Sequence[tuple[str, int]]:
+        """Attributes and the index of each one's value."""
+
+    @property
+    def expired(self) -> frozenset[str]:
+        """Attributes whose values are not there."""
+
+
+def add_instances(
     session: Session,
     mapper: Mapper[Any],
-    key: tuple[Any, ...],
     load_path: Any,
-    values: Iterable[tuple[str, Any]],
-    expired: Iterable[str],
-) -> Any:
-    """A persistent object of this session, in the state in which a load leaves it.
+    plan: Plan,
+    rows: Iterable[tuple[tuple[Any, ...], Sequence[Any]]],
+) -> list[Any]:
+    """Persistent objects of this session, in the state in which a load leaves them.
 
-    Measured with 12 columns: 1.5 us, against 9 us with ``make_transient_to_detached`` and ``add``,
-    which fire other events and leave Mutable and composite attributes broken.
+    Measured with 12 columns: 1.5 us each, against 9 us with ``make_transient_to_detached`` and
+    ``add``, which fire other events and leave Mutable and composite attributes broken.
+
+    Args:
+        session: The session; none of the objects is in it yet.
+        mapper: The class of all of them.
+        load_path: What they remember of how they were loaded.
+        plan: Which value goes where.
+        rows: Identity key and values of each.
     """
     manager = mapper.class_manager
-    instance = manager.new_instance()
-    state = instance._sa_instance_state
-    attributes = instance.__dict__
-    state.key = key
-    state.identity_token = key[2]
-    state.session_id = session.hash_key
-    session.identity_map._add_unpresent(state, key)  # type: ignore[attr-defined]
-    state.load_path = load_path
-    attributes.update(values)
-    if expired:
-        state.expired_attributes.update(expired)
-    if manager.dispatch.load:
-        manager.dispatch.load(state, None)
-    if session.dispatch.loaded_as_persistent:
-        session.dispatch.loaded_as_persistent(session, state)
-    if state.modified:
-        state._commit_all(attributes, session.identity_map)
-    return instance
+    identity_map: Any = session.identity_map
+    session_id = session.hash_key
+    names, loaded, expired = plan.names, plan.loaded, plan.expired
+    on_load = manager.dispatch.load or None
+    on_persistent = session.dispatch.loaded_as_persistent or None
+    made = []
+    for key, values in rows:
+        instance = manager.new_instance()
+        state = instance._sa_instance_state
+        attributes = instance.__dict__
+        state.key = key
+        state.identity_token = key[2]
+        state.session_id = session_id
+        identity_map._add_unpresent(state, key)
+        state.load_path = load_path
+        if names is not None:
+            attributes.update(zip(names, values, strict=True))
+        else:
+            for name, place in loaded:
+                attributes[name] = values[place]
+        if expired:
+            state.expired_attributes.update(expired)
+        if on_load is not None:
+            on_load(state, None)
+        if on_persistent is not None:
+            on_persistent(session, state)
+        if state.modified:
+            state._commit_all(attributes, identity_map)
+        made.append(instance)
+    return made
+
+
+def mapper_of_instance(instance: Any) -> Mapper[Any]:
+    """The mapper of an object's class."""
+    return instance._sa_instance_state.manager.mapper  # type: ignore[no-any-return]
 
 
 def path_of(mapper: Mapper[Any]) -> Any:

@@ -153,24 +153,30 @@ class ReadPath:
         state: State | None = None
         corrupt: list[bytes] = []
         hits = 0
+        decode, key_of = region.codec.decode, region.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
-            if isinstance(row, State):
+            if row.__class__ is State:
                 state = row
                 if row is State.TOO_LARGE:
                     self._counters.add("corrupt")
-                outcomes.append(Outcome(lease=lease))
+                outcomes.append(Outcome(None, False, lease))
             elif row == ABSENT_ROW:
                 hits += 1
                 self._counters.add("negative_hits")
-                outcomes.append(Outcome(absent=True))
+                outcomes.append(Outcome(None, True))
             else:
-                values = self._decoded(region, token, row)
-                if values is None:
+                try:
+                    values = decode(row)
+                    # What decodes must also be the row that was asked for.
+                    key = key_of(values)
+                except DecodeError:
+                    key = None
+                if key is None or key.encode() != token:
                     corrupt.append(token)
                     outcomes.append(Outcome())
-                else:
-                    hits += 1
-                    outcomes.append(Outcome(values=values))
+                    continue
+                hits += 1
+                outcomes.append(Outcome(values))
         if corrupt:
             self._discard(scripts, place, corrupt)
         if hits:
@@ -182,15 +188,6 @@ class ReadPath:
     def _note_stamp(self, place: Place, reading: Reading) -> None:
         if reading.stamp is not None:
             self._stamps[place.guard] = None if reading.busy else reading.stamp
-
-    def _decoded(self, region: Region, token: bytes, row: bytes) -> list[Any] | None:
-        try:
-            values = region.codec.decode(row)
-        except DecodeError:
-            return None
-        # What decodes must also be the row that was asked for.
-        key = region.key_of(values)
-        return values if key is not None and key.encode() == token else None
 
     def _discard(self, scripts: Scripts, place: Place, corrupt: Sequence[bytes]) -> None:
         self._counters.add("corrupt", len(corrupt))

@@ -99,6 +99,7 @@ class Hydration:
         mapper: The class of the row.
         loaded: Attribute and index of its value among the codec's values.
         expired: Attributes that the database would have to be asked for.
+        names: The attribute of each value, when every value is one attribute's; None otherwise.
         direct: True when nothing but column values is loaded with the object, so that it can be
             built without SQLAlchemy's loading.
     """
@@ -107,6 +108,7 @@ class Hydration:
     loaded: Sequence[tuple[str, int]]
     expired: frozenset[str]
     direct: bool
+    names: Sequence[str] | None = None
 
 
 def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
@@ -126,4 +128,8 @@ def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
             direct = direct and prop.lazy in _NOTHING_TO_DO
     if any(sub.polymorphic_load == "selectin" for sub in mapper.self_and_descendants):
         direct = False
-    return Hydration(mapper, tuple(loaded), frozenset(expired), direct)
+    loaded.sort(key=lambda pair: pair[1])
+    names = None
+    if [place for _, place in loaded] == list(range(len(index))):
+        names = tuple(name for name, _ in loaded)
+    return Hydration(mapper, tuple(loaded), frozenset(expired), direct, names)

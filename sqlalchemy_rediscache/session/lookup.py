@@ -17,7 +17,7 @@ from sqlalchemy.util import EMPTY_DICT
 
 from .. import private
 from .access import Access, Services
-from .events_seen import only_own_listeners
+from .hydrate import hydrate
 from .unit import known_unit, unit_of
 
 ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
@@ -134,28 +134,7 @@ class Lookups:
             # The SELECT that follows finds the lease here, and needs no lookup of its own.
             unit_of(session).leases[access.place, token, region.field] = outcome.lease
             return None
-        return hydrate(session, access, outcome.values, shard, load_path)
-
-
-def hydrate(
-    session: Session, access: Access, values: Sequence[Any], shard: Any, load_path: Any
-) -> Any:
-    """The object of a cached row, None where SQLAlchemy's own loading has to see the row."""
-    region = access.region
-    mapper = region.concrete(values)
-    if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
-        return None
-    plan = region.hydration(mapper)
-    identity = tuple([values[place] for place in region.key_places])
-    key = mapper.identity_key_from_primary_key(identity, identity_token=shard)
-    return private.add_instance(
-        session,
-        mapper,
-        key,
-        load_path,
-        [(name, values[place]) for name, place in plan.loaded],
-        plan.expired,
-    )
+        return hydrate(session, region, outcome.values, shard, load_path)
 
 
 def _relationship(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Result
-from sqlalchemy.orm import Mapper, ORMExecuteState, object_mapper
+from sqlalchemy.orm import Mapper, ORMExecuteState
 
 from .. import private
 from ..options import CacheOption, Mode
@@ -22,7 +22,7 @@ from ..read_path import Outcome, Permit
 from ..region import Region
 from ..store import Lease
 from .access import Access, Services
-from .lookup import hydrate
+from .hydrate import hydrate_all
 from .recognise import key_lookup
 from .unit import Unit, known_unit, unit_of
 
@@ -157,21 +157,16 @@ class Statements:
 
     @staticmethod
     def _direct(lookup: KeyLookup, outcomes: list[Outcome]) -> Result[Any] | None:
-        session, access = lookup.state.session, lookup.access
-        region = access.region
-        objects = []
-        path = private.path_of(lookup.mapper)
-        for values in _ordered(region, outcomes):
-            identity = tuple([values[place] for place in region.key_places])
-            key = lookup.mapper.identity_key_from_primary_key(identity, lookup.shard)
-            found = session.identity_map.get(key)
-            if found is not None and _lacks(region, found):
-                return None  # an object that lacks attributes takes them from the row
-            if found is None:
-                found = hydrate(session, access, values, lookup.shard, path)
-                if found is None:
-                    return None
-            objects.append(found)
+        region = lookup.access.region
+        objects = hydrate_all(
+            lookup.state.session,
+            region,
+            _ordered(region, outcomes),
+            lookup.shard,
+            private.path_of(lookup.mapper),
+        )
+        if objects is None:
+            return None
         return private.entity_result(lookup.state.statement, lookup.mapper, objects)
 
     # -- from the database, into the cache ----------------------------------------------------
@@ -198,12 +193,6 @@ class Statements:
             if not filled:
                 reads.give_back(access.scripts, leases)
         return private.replay(state, private.cursor_of(cursor, rows))
-
-
-def _lacks(region: Region, instance: Any) -> bool:
-    """Would a row of this object, which is in the session, fill attributes that it lacks?"""
-    plan = region.hydration(object_mapper(instance))
-    return any(name not in instance.__dict__ for name, _ in plan.loaded)
 
 
 def _mode(state: ORMExecuteState) -> Mode | None:

@@ -347,8 +347,10 @@ class Scripts:
             if cursor == b"0":
                 return found
 
-    def _plain(self, command: bytes) -> Any:
-        return self._send(lambda run: command)
+    def command(self, *parts: bytes) -> Any:
+        """Run one command of Redis that is no script."""
+        packed = pack(parts)
+        return self._send(lambda run: packed)
 
     # -- calls --------------------------------------------------------------------------------
 

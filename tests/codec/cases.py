@@ -106,7 +106,13 @@ NAIVE = st.one_of(
     st.datetimes(),
     st.datetimes().map(lambda value: value.replace(microsecond=0)),
     st.datetimes().map(lambda value: value.replace(microsecond=value.microsecond // 1000 * 1000)),
-    st.sampled_from([datetime.min, datetime.max, datetime(2024, 10, 27, 2, 30, fold=1)]),
+    st.sampled_from(
+        [
+            datetime(1, 1, 1),
+            datetime(9999, 12, 31, 23, 59, 59, 999999),
+            datetime(2024, 10, 27, 2, 30, fold=1),
+        ]
+    ),
 )
 AWARE = st.one_of(
     st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()),
@@ -135,13 +141,49 @@ DOCUMENTS = st.recursive(
 )
 MISCHIEF = st.sampled_from(
     [
-        None, "5", "", "x\0y", "\ud800", Text1("sub"), "RED", "low", 5, 0, 1, 2**70, True, False,
-        Level.LOW, Colour.GREEN, 5.0, 2.5, Decimal("2.50"), Decimal(3), b"", b"ab", bytearray(b"ab"),
-        date(2024, 1, 2), datetime(2024, 1, 2, 3, 4, 5, 6), datetime(2024, 1, 2, tzinfo=UTC),
-        time(1, 2, 3), timedelta(1), UUID(int=7), str(UUID(int=7)), UUID(int=7).hex,
-        "2024-01-02", [], [1], [1, [2]], {}, {"a": 1}, {"b": 1, "a": 2}, {1: 2}, (1, 2), Money(1, "EUR"),
+        None,
+        "5",
+        "",
+        "x\0y",
+        "\ud800",
+        Text1("sub"),
+        "RED",
+        "low",
+        5,
+        0,
+        1,
+        2**70,
+        True,
+        False,
+        Level.LOW,
+        Colour.GREEN,
+        5.0,
+        2.5,
+        Decimal("2.50"),
+        Decimal(3),
+        b"",
+        b"ab",
+        bytearray(b"ab"),
+        date(2024, 1, 2),
+        datetime(2024, 1, 2, 3, 4, 5, 6),
+        datetime(2024, 1, 2, tzinfo=UTC),
+        time(1, 2, 3),
+        timedelta(1),
+        UUID(int=7),
+        str(UUID(int=7)),
+        UUID(int=7).hex,
+        "2024-01-02",
+        [],
+        [1],
+        [1, [2]],
+        {},
+        {"a": 1},
+        {"b": 1, "a": 2},
+        {1: 2},
+        (1, 2),
+        Money(1, "EUR"),
     ]
-)  # fmt: skip
+)
 
 
 def _lists(items: SearchStrategy[Any]) -> SearchStrategy[Any]:
@@ -160,6 +202,10 @@ def _ranges(bounds: SearchStrategy[Any]) -> SearchStrategy[Any]:
     )
 
 
+def _seconds() -> TypeEngine[Any]:
+    return sqlite.DATETIME(truncate_microseconds=True)  # type: ignore[no-untyped-call]
+
+
 _SMALL = st.integers(-1000, 1000)
 _CENTS = st.decimals(-999, 999, places=2)
 _UUIDS = st.uuids()
@@ -173,7 +219,13 @@ CASES = [
     Case("text", sa.Text, TEXTS),
     Case("unicode", lambda: sa.Unicode(20), TEXTS),
     Case("char", lambda: sa.CHAR(6), TEXTS),
-    Case("collated", lambda: sa.String(20).with_variant(mysql.VARCHAR(20, charset="utf8mb4"), "mysql", "mariadb"), TEXTS),
+    Case(
+        "collated",
+        lambda: sa.String(20).with_variant(
+            mysql.VARCHAR(20, charset="utf8mb4"), "mysql", "mariadb"
+        ),
+        TEXTS,
+    ),
     Case("boolean", sa.Boolean, st.booleans()),
     Case("float", sa.Float, FLOATS),
     Case("double", sa.Double, FLOATS),
@@ -182,7 +234,9 @@ CASES = [
     Case("numeric_10_2", lambda: sa.Numeric(10, 2), DECIMALS),
     Case("numeric_24_6", lambda: sa.Numeric(24, 6), DECIMALS),
     Case("numeric", sa.Numeric, DECIMALS),
-    Case("numeric_as_float", lambda: sa.Numeric(10, 2, asdecimal=False), st.one_of(FLOATS, DECIMALS)),
+    Case(
+        "numeric_as_float", lambda: sa.Numeric(10, 2, asdecimal=False), st.one_of(FLOATS, DECIMALS)
+    ),
     Case("date", sa.Date, DATES),
     Case("datetime", sa.DateTime, MOMENTS),
     Case("datetime_zoned", lambda: sa.DateTime(timezone=True), MOMENTS),
@@ -196,7 +250,9 @@ CASES = [
     Case("uuid_text", lambda: sa.Uuid(as_uuid=False), _UUIDS.map(str)),
     Case("enum", lambda: sa.Enum(Colour), st.sampled_from(Colour)),
     Case("enum_not_native", lambda: sa.Enum(Level, native_enum=False), st.sampled_from(Level)),
-    Case("enum_text", lambda: sa.Enum("low", "high", name="height"), st.sampled_from(["low", "high"])),
+    Case(
+        "enum_text", lambda: sa.Enum("low", "high", name="height"), st.sampled_from(["low", "high"])
+    ),
     Case("json", sa.JSON, DOCUMENTS),
     Case("json_none", lambda: sa.JSON(none_as_null=True), DOCUMENTS),
     Case("money", MoneyType, st.builds(Money, INTS, st.sampled_from(["EUR", "USD"]))),
@@ -204,9 +260,13 @@ CASES = [
     Case("utc_moment", UtcMoment, MOMENTS),
     Case("list_text", ListText, st.lists(st.one_of(_SMALL, TEXTS), max_size=4)),
     Case("enum_number", EnumNumber, st.sampled_from(Level)),
-    Case("variant", lambda: sa.Text().with_variant(postgresql.JSONB(), "postgresql"), st.one_of(TEXTS, DOCUMENTS)),
+    Case(
+        "variant",
+        lambda: sa.Text().with_variant(postgresql.JSONB(), "postgresql"),
+        st.one_of(TEXTS, DOCUMENTS),
+    ),
     # SQLite
-    Case("seconds", lambda: sqlite.DATETIME(truncate_microseconds=True), MOMENTS, ("pysqlite",)),
+    Case("seconds", _seconds, MOMENTS, ("pysqlite",)),
     # PostgreSQL
     Case("jsonb", postgresql.JSONB, DOCUMENTS, POSTGRESQL),
     Case("array_integer", lambda: postgresql.ARRAY(sa.Integer), _lists(INTS), POSTGRESQL),
@@ -214,18 +274,58 @@ CASES = [
     Case("array_text", lambda: sa.ARRAY(sa.String(5)), _lists(TEXTS), POSTGRESQL),
     Case("array_uuid", lambda: sa.ARRAY(sa.Uuid), _lists(_UUIDS), POSTGRESQL),
     Case("array_moment", lambda: sa.ARRAY(sa.DateTime), _lists(NAIVE), POSTGRESQL),
-    Case("array_enum", lambda: postgresql.ARRAY(sa.Enum(Colour, name="colours")), _lists(st.sampled_from(Colour)), POSTGRESQL),
-    Case("array_tuple", lambda: postgresql.ARRAY(sa.Integer, as_tuple=True), _lists(_SMALL), POSTGRESQL),
-    Case("array_2", lambda: postgresql.ARRAY(sa.Integer, dimensions=2), st.lists(st.tuples(_SMALL, _SMALL).map(list), max_size=3), POSTGRESQL),
-    Case("inet", postgresql.INET, st.one_of(st.ip_addresses(), st.ip_addresses().map(str)), POSTGRESQL),
-    Case("cidr", postgresql.CIDR, st.ip_addresses().map(lambda address: f"{address}/{address.max_prefixlen}"), POSTGRESQL),
+    Case(
+        "array_enum",
+        lambda: postgresql.ARRAY(sa.Enum(Colour, name="colours")),
+        _lists(st.sampled_from(Colour)),
+        POSTGRESQL,
+    ),
+    Case(
+        "array_tuple",
+        lambda: postgresql.ARRAY(sa.Integer, as_tuple=True),
+        _lists(_SMALL),
+        POSTGRESQL,
+    ),
+    Case(
+        "array_2",
+        lambda: postgresql.ARRAY(sa.Integer, dimensions=2),
+        st.lists(st.tuples(_SMALL, _SMALL).map(list), max_size=3),
+        POSTGRESQL,
+    ),
+    Case(
+        "inet",
+        postgresql.INET,
+        st.one_of(st.ip_addresses(), st.ip_addresses().map(str)),
+        POSTGRESQL,
+    ),
+    Case(
+        "cidr",
+        postgresql.CIDR,
+        st.ip_addresses().map(lambda address: f"{address}/{address.max_prefixlen}"),
+        POSTGRESQL,
+    ),
     Case("macaddr", postgresql.MACADDR, st.just("08:00:2b:01:02:03"), POSTGRESQL),
     Case("bit", lambda: postgresql.BIT(5), st.text("01", min_size=5, max_size=5), POSTGRESQL),
     Case("int4range", postgresql.INT4RANGE, _ranges(_SMALL), POSTGRESQL),
     Case("numrange", postgresql.NUMRANGE, _ranges(_CENTS), POSTGRESQL),
-    Case("daterange", postgresql.DATERANGE, _ranges(st.dates(date(1000, 1, 1), date(3000, 1, 1))), POSTGRESQL),
-    Case("tstzrange", postgresql.TSTZRANGE, _ranges(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))), POSTGRESQL),
-    Case("int4multirange", postgresql.INT4MULTIRANGE, st.lists(_ranges(_SMALL), max_size=3), POSTGRESQL),
+    Case(
+        "daterange",
+        postgresql.DATERANGE,
+        _ranges(st.dates(date(1000, 1, 1), date(3000, 1, 1))),
+        POSTGRESQL,
+    ),
+    Case(
+        "tstzrange",
+        postgresql.TSTZRANGE,
+        _ranges(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))),
+        POSTGRESQL,
+    ),
+    Case(
+        "int4multirange",
+        postgresql.INT4MULTIRANGE,
+        st.lists(_ranges(_SMALL), max_size=3),
+        POSTGRESQL,
+    ),
     Case("timestamp_3", lambda: postgresql.TIMESTAMP(precision=3), NAIVE, POSTGRESQL),
     Case("time_zoned", lambda: sa.Time(timezone=True), TIMES, POSTGRESQL),
     Case("interval_2", lambda: postgresql.INTERVAL(precision=2), DURATIONS, POSTGRESQL),
@@ -247,4 +347,7 @@ CASES = [
     Case("mysql_binary", lambda: mysql.BINARY(8), _BYTES, MARIADB),
     Case("mysql_mediumtext", mysql.MEDIUMTEXT, TEXTS, MARIADB),
     Case("mysql_latin", lambda: mysql.VARCHAR(20, charset="latin1"), TEXTS, MARIADB),
-]  # fmt: skip
+]
+
+PAIRS = [(driver, case) for driver in ANY for case in CASES if driver in case.drivers]
+"""Every kind of connection with every type that it has."""

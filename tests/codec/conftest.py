@@ -11,9 +11,9 @@ from tests.fix_servers import INVENTORY
 from tests.servers import ServerPool
 
 
-@pytest.fixture(scope="session", params=DRIVERS)
+@pytest.fixture(scope="session")
 def link(request: pytest.FixtureRequest, server_pool: ServerPool) -> Iterator[Link]:
-    """An open connection for each kind of driver; nothing that is written is committed."""
+    """An open connection by the driver that the test names; nothing that is written is committed."""
     name: str = request.param
     server, scheme = DRIVERS[name]
     problem = request.config.stash[INVENTORY].problem(server)
@@ -23,3 +23,9 @@ def link(request: pytest.FixtureRequest, server_pool: ServerPool) -> Iterator[Li
     url = f"{scheme}://{database.url.partition('://')[2]}"
     yield from (async_link if name == "asyncpg" else sync_link)(name, url)
     database.release()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for a link, and names no driver, with each of them."""
+    if "link" in metafunc.fixturenames and "case" not in metafunc.fixturenames:
+        metafunc.parametrize("link", DRIVERS, indirect=True)

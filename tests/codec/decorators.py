@@ -18,7 +18,7 @@ class Colour(enum.Enum):
     RED = 1
     GREEN = "green"
     BLUE = (0, 0, 255)
-    AZURE = (0, 0, 255)
+    AZURE = (0, 0, 255)  # noqa: PIE796 (an alias)
 
 
 class Level(enum.IntEnum):

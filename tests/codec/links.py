@@ -75,8 +75,8 @@ class Link:
         table = Table(
             name, MetaData(), Column("id", Integer, primary_key=True), Column("v", type_, **options)
         )
-        self._run(lambda connection: table.metadata.drop_all(connection))
-        self._run(lambda connection: table.metadata.create_all(connection))
+        self._run(table.metadata.drop_all)
+        self._run(table.metadata.create_all)
         return table
 
     def write(self, table: Table, value: Any) -> Any:

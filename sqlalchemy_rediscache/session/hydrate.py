@@ -1,0 +1,71 @@
+"""From cached rows to objects of a session, without a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from .. import private
+from ..region import Region
+from .events_seen import only_own_listeners
+
+
+def hydrate(
+    session: Session, region: Region, values: Sequence[Any], shard: Any, load_path: Any
+) -> Any:
+    """The object of a cached row, None where SQLAlchemy's own loading has to see the row.
+
+    The caller knows that the object is not in the session.
+    """
+    mapper = region.concrete(values)
+    if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
+        return None
+    identity = tuple([values[place] for place in region.key_places])
+    key = mapper.identity_key_from_primary_key(identity, identity_token=shard)
+    plan = region.hydration(mapper)
+    return private.add_instances(session, mapper, load_path, plan, ((key, values),))[0]
+
+
+def hydrate_all(
+    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+) -> list[Any] | None:
+    """The objects of cached rows, in their order, those of the session among them.
+
+    None where SQLAlchemy's own loading has to see a row: a listener wants to know the query, or an
+    object of the session lacks attributes, which it would take from its row.
+    """
+    places = region.key_places
+    known = session.identity_map
+    found: list[Any] = []
+    fresh: dict[Any, list[tuple[int, Any, Sequence[Any]]]] = {}
+    for index, values in enumerate(rows):
+        mapper = region.concrete(values)
+        if mapper is None:
+            return None
+        identity = tuple([values[place] for place in places])
+        key = mapper.identity_key_from_primary_key(identity, shard)
+        instance = known.get(key)
+        if instance is not None and _lacks(region, instance):
+            return None
+        if instance is None:
+            fresh.setdefault(mapper, []).append((index, key, values))
+        found.append(instance)
+    for mapper in fresh:
+        if not only_own_listeners(mapper.class_manager.dispatch.load):
+            return None
+    for mapper, entries in fresh.items():
+        plan = region.hydration(mapper)
+        pairs = [(key, values) for _, key, values in entries]
+        made = private.add_instances(session, mapper, load_path, plan, pairs)
+        for (index, _, _), instance in zip(entries, made, strict=True):
+            found[index] = instance
+    return found
+
+
+def _lacks(region: Region, instance: Any) -> bool:
+    """Would a row of this object, which is in the session, fill attributes that it lacks?"""
+    plan = region.hydration(private.mapper_of_instance(instance))
+    attributes = instance.__dict__
+    return any(name not in attributes for name, _ in plan.loaded)
