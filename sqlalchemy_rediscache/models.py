@@ -32,6 +32,7 @@ class Models:
         self._registered: weakref.WeakKeyDictionary[type, CachePolicy | None] = (
             weakref.WeakKeyDictionary()
         )
+        self._token = object()
         self._lock = threading.Lock()
         self._refused: weakref.WeakKeyDictionary[type, UncacheableModel] = (
             weakref.WeakKeyDictionary()
@@ -66,6 +67,14 @@ class Models:
             if declared is not self and issubclass(base, CacheMixin):
                 return self._validated(mapper, declared)
         return self._default if issubclass(mapper.class_, CacheMixin) else None
+
+    def caches(self, mapper: Mapper[Any]) -> bool:
+        """Is a mapped class cached, as far as its policy says? Cheap: asked for every statement."""
+        info = mapper.class_manager.info
+        known = info.get(self._token)
+        if known is None or known[0] is not self.version:
+            known = info[self._token] = (self.version, self.policy(mapper) is not None)
+        return known[1]
 
     @staticmethod
     def _validated(mapper: Mapper[Any], declared: object) -> CachePolicy | None:

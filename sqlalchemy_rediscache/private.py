@@ -68,7 +68,10 @@ def options_of(statement: Any) -> Sequence[Any]:
 
 def subject(statement: Any) -> Mapper[Any] | None:
     """The mapper that an ORM statement is about, None for another statement or an alias."""
-    found = statement._propagate_attrs.get("plugin_subject")
+    attributes = getattr(statement, "_propagate_attrs", None)
+    if not attributes:
+        return None
+    found = attributes.get("plugin_subject")
     return found if isinstance(found, Mapper) else None
 
 
@@ -124,8 +127,7 @@ def has_listeners_after(state: ORMExecuteState) -> bool:
 
 def other_listeners(session: Session) -> bool:
     """Does the session have ``do_orm_execute`` listeners besides ours?"""
-    listeners = session.dispatch.do_orm_execute
-    return len(listeners) > 1
+    return len(session.dispatch.do_orm_execute) > getattr(session, "_rediscache_own_listeners", 1)
 
 
 # -- rows into objects through SQLAlchemy's own loading -------------------------------------------

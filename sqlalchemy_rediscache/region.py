@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.sql import visitors
 
 from .codec import IdentityCodec, RowCodec, uncacheable
 from .errors import UncacheableModel
@@ -147,10 +148,9 @@ class Region:
 
 def withheld(column: Any) -> bool:
     """Did the model say that this column must never reach Redis?"""
-    if getattr(column, "info", {}).get("cache", True) is False:
-        return True
     return any(
-        base.info.get("cache", True) is False for base in getattr(column, "base_columns", ())
+        getattr(part, "info", {}).get("cache", True) is False
+        for part in visitors.iterate(column)  # an expression over such a column shows its value
     )
 
 

@@ -142,9 +142,26 @@ class Services:
         region = engine.region(mapper)
         if region is None:
             return None
-        schema_map = engine.schema_map if unit is None or unit.view is None else unit.schema_map
+        schema_map = self.schema_map(unit, engine)
         place = engine.place(region, self.namespace(session), schema_map, shard)
         return Access(region, place, engine, self.scripts(engine.is_async))
+
+    def view(self, unit: Unit) -> View:
+        """What a transaction that has begun sees: of several connections the strictest."""
+        if unit.view is None:
+            views = [self.engine(one.engine).view_in(one) for one in unit.connections]
+            strictest = (View.CLOSED, View.SNAPSHOT, View.LATEST)
+            unit.view = next(view for view in strictest if view in views)
+            options = unit.connections[0].get_execution_options()
+            unit.schema_map = options.get("schema_translate_map")
+        return unit.view
+
+    def schema_map(self, unit: Unit | None, engine: EngineInfo) -> Any:
+        """The schema map under which a transaction's tables are meant."""
+        if unit is None or not unit.connections:
+            return engine.schema_map
+        self.view(unit)
+        return unit.schema_map
 
     @staticmethod
     def _routed(session: Session, mapper: Mapper[Any]) -> Engine | Connection | None:
@@ -162,7 +179,7 @@ class Services:
         self, session: Session, unit: Unit | None, access: Access, *, refresh: bool = False
     ) -> Permit | None:
         """What a session may do with a region now; None to keep out."""
-        if unit is None or unit.view is None:
+        if unit is None or not unit.connections:
             view = access.engine.view()
             if view is View.CLOSED or (unit is not None and unit.closed):
                 return None
@@ -172,9 +189,10 @@ class Services:
             unknown = self.stamps.get(access.place.guard) is None
             stamp = b"?" if view is View.SNAPSHOT and unknown else b""
             return Permit(lease=not wrote, wait=not wrote, stamp=stamp, refresh=refresh)
-        if unit.closed or unit.view is View.CLOSED or access.place in unit.writes.regions:
+        view = self.view(unit)
+        if unit.closed or view is View.CLOSED or access.place in unit.writes.regions:
             return None
-        if unit.view is View.LATEST:
+        if view is View.LATEST:
             return Permit(lease=not unit.wrote, wait=not unit.wrote, refresh=refresh)
         known = unit.stamps.get(access.place.guard)
         if known is None:

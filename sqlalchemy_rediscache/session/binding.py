@@ -41,7 +41,6 @@ class SessionHooks:
     def listeners(self) -> list[tuple[str, Any]]:
         """The session events and who hears them."""
         return [
-            ("do_orm_execute", self.on_execute),
             ("before_flush", self.before_flush),
             ("after_flush", self.after_flush),
             ("after_begin", self._transactions.after_begin),
@@ -115,12 +114,18 @@ class Binding:
             self._original = self._class
             self._factory.set(listened)
         self._listened = listened
-        for name, listener in hooks.listeners():
+        for name, listener in self._listeners():
             event.listen(listened, name, listener)
+
+    def _listeners(self) -> list[tuple[str, Any]]:
+        found = self.hooks.listeners()
+        if self._factory is None:  # sessions of a factory call it themselves, see CachedSession
+            found.append(("do_orm_execute", self.hooks.on_execute))
+        return found
 
     def detach(self) -> None:
         """Give the factory back its class; sessions that exist keep the cache until they close."""
-        for name, listener in self.hooks.listeners():
+        for name, listener in self._listeners():
             if event.contains(self._listened, name, listener):
                 event.remove(self._listened, name, listener)
         if self._factory is None:

@@ -42,27 +42,22 @@ class EngineEvents:
     def __init__(self, services: Services, plans: Plans) -> None:
         self._services = services
         self._plans = plans
-        self._units: weakref.WeakKeyDictionary[Connection, Unit] = weakref.WeakKeyDictionary()
-        self._sessions: weakref.WeakKeyDictionary[Connection, weakref.ref[Session]] = (
-            weakref.WeakKeyDictionary()
-        )
         self._watched: weakref.WeakSet[Engine] = weakref.WeakSet()
-        self._key = object()
+        self._key = f"_rediscache_unit_{id(self):x}"
 
     def follow(self, session: Session, connection: Connection, unit: Unit) -> None:
         """A session's transaction began on a connection."""
-        earlier = self._units.get(connection)
-        joined = not isinstance(session.get_bind(), Engine) if session.bind is not None else False
-        if joined:
-            # Somebody else's transaction: what it wrote before is unknown, what is written in it is
-            # committed by its owner, or never.
-            unit.closed = True
+        earlier = self.unit(connection)
         if earlier is not None and earlier is not unit and earlier.writes:
-            unit.closed = True
+            unit.closed = True  # uncommitted rows of whoever had the connection before
             _merge(unit.writes, earlier.writes)
-        self._units[connection] = unit
-        self._sessions[connection] = weakref.ref(session)
+        unit.session = weakref.ref(session)
+        connection.__dict__[self._key] = unit
         self.watch(connection.engine)
+
+    def unit(self, connection: Connection) -> Unit | None:
+        """The unit of the transaction that is open on a connection."""
+        return connection.__dict__.get(self._key)
 
     def watch(self, engine: Engine) -> None:
         """Listen to an engine; once is enough."""
@@ -81,15 +76,13 @@ class EngineEvents:
         self._watched.clear()
 
     def _listeners(self) -> list[tuple[str, Any]]:
+        # Each costs every statement or transaction of the engine: no more than needed. What ends
+        # the writes of a connection that no session uses is listened to when there are any.
         return [
             ("before_cursor_execute", self.on_execute),
             ("commit", self.on_commit),
             ("commit_twophase", self.on_commit_twophase),
-            ("rollback", self.on_rollback),
-            ("rollback_twophase", self.on_rollback_twophase),
-            ("begin", self.on_begin),
             ("handle_error", self.on_error),
-            ("reset", self.on_reset),
         ]
 
     # -- what is written ----------------------------------------------------------------------
@@ -110,7 +103,7 @@ class EngineEvents:
                 if not private.has_writing_cte(compiled):
                     return
             elif private.sent_by_flush(context, self._unit_flushing(connection)):
-                unit = self._units.get(connection)
+                unit = self.unit(connection)
                 if unit is not None:
                     unit.wrote = True
                 return
@@ -119,7 +112,7 @@ class EngineEvents:
         self._note(connection, context, compiled)
 
     def _unit_flushing(self, connection: Connection) -> bool:
-        unit = self._units.get(connection)
+        unit = self.unit(connection)
         return unit is not None and unit.flushing
 
     def _text_writes(self, connection: Connection, statement: str) -> bool:
@@ -127,7 +120,7 @@ class EngineEvents:
         if found is None:
             return True
         if _ISOLATION.search(statement):
-            unit = self._units.get(connection)
+            unit = self.unit(connection)
             if unit is not None:
                 unit.closed = True  # what the transaction sees is no longer known
         first = found.group(1).upper()
@@ -135,13 +128,13 @@ class EngineEvents:
 
     def _note(self, connection: Connection, context: Any, compiled: Any) -> None:
         info = self._services.engine(connection.engine)
-        unit = self._units.get(connection)
+        unit = self.unit(connection)
         if unit is None:
-            unit = self._units[connection] = Unit(is_async=info.is_async, view=View.CLOSED)
-            unit.connections.append(connection)
+            unit = Unit()
+            self._keep(connection, unit)
+        unit.is_async = info.is_async
         unit.wrote = True
-        session_ref = self._sessions.get(connection)
-        session = session_ref() if session_ref is not None else None
+        session = unit.session() if unit.session is not None else None
         options = context.execution_options if context is not None else {}
         schema_map = options.get("schema_translate_map")
         fresh = WriteSet()
@@ -173,80 +166,87 @@ class EngineEvents:
 
     def on_commit(self, connection: Connection) -> None:
         """The database's COMMIT comes next: take the locks."""
-        unit = self._units.get(connection)
+        unit = self.unit(connection)
         if unit is None:
             return
         unit.committing = True
         if unit.writes and not unit.writes.token:
             self._services.writes.lock(self._services.scripts(unit.is_async), unit.writes)
-            if not self._in_session(connection):
-                connection.info[self._key] = weakref.ref(connection), unit
 
     def on_commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
         """The second phase of a two-phase commit comes next."""
         self.on_commit(connection)
 
-    def on_rollback(self, connection: Connection) -> None:
-        """ROLLBACK comes next; of a connection that no session uses, that ends its writes."""
-        unit = self._units.get(connection)
-        if unit is None:
-            return
-        if connection.invalidated and unit.committing:
-            unit.doubtful = True
-        if not self._in_session(connection):
-            self._end_bare(connection, unit, committed=False)
+    # A transaction that no session of ours has: it was begun with Core, or a session left it to
+    # whoever began it. Nobody tells when its COMMIT is over: the first sign is the connection's next
+    # transaction, or its way back to the pool.
 
-    def on_rollback_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
-        """A prepared transaction is rolled back."""
-        self.on_rollback(connection)
+    def _keep(self, connection: Connection, unit: Unit) -> None:
+        unit.session = None
+        if not any(known is connection for known in unit.connections):
+            unit.connections.append(connection)
+        connection.__dict__[self._key] = unit
+        connection.info[self._key] = unit
+        for name, listener in (("begin", self.on_begin), ("rollback", self.on_rollback)):
+            if not event.contains(connection, name, listener):
+                event.listen(connection, name, listener)
+        if not event.contains(connection.engine, "reset", self.on_reset):
+            event.listen(connection.engine, "reset", self.on_reset)
+
+    def on_rollback(self, connection: Connection) -> None:
+        """ROLLBACK comes next."""
+        unit = self.unit(connection)
+        if unit is not None and unit.session is None:
+            if connection.invalidated and unit.committing:
+                unit.doubtful = True
+            self._end(connection, unit, committed=False)
 
     def on_begin(self, connection: Connection) -> None:
         """A transaction begins: the one before it on this connection has been committed."""
-        unit = self._units.get(connection)
-        if unit is not None and not self._in_session(connection):
-            self._end_bare(connection, unit, committed=True)
+        unit = self.unit(connection)
+        if unit is not None and unit.session is None:
+            self._end(connection, unit, committed=True)
 
     def on_reset(self, dbapi_connection: Any, record: Any, reset_state: Any) -> None:
         """A connection goes back to its pool: what was committed on it is over."""
-        _, unit = record.info.pop(self._key, (None, None))
-        if unit is not None and unit.writes.token and not unit.doubtful:
+        unit = record.info.pop(self._key, None)
+        if unit is not None and unit.session is None:
+            for connection in unit.connections:
+                connection.__dict__.pop(self._key, None)
+            self._release(unit, committed=unit.committing)
+
+    def _end(self, connection: Connection, unit: Unit, *, committed: bool) -> None:
+        connection.__dict__.pop(self._key, None)
+        if not connection.closed and not connection.invalidated:
+            connection.info.pop(self._key, None)
+        self._release(unit, committed=committed)
+
+    def _release(self, unit: Unit, *, committed: bool) -> None:
+        if (unit.writes.token or unit.writes.owed) and not unit.doubtful:
             scripts = self._services.scripts(unit.is_async)
-            self._services.writes.release(scripts, unit.writes, committed=True)
+            self._services.writes.release(scripts, unit.writes, committed=committed)
+            unit.writes = WriteSet()
 
     def on_error(self, context: ExceptionContext) -> None:
         """The database refused something; a connection lost in COMMIT leaves its outcome open."""
         connection = context.connection
-        unit = None if connection is None else self._units.get(connection)
+        unit = None if connection is None else self.unit(connection)
         if unit is not None and unit.committing and context.is_disconnect:
             unit.doubtful = True
-
-    def _in_session(self, connection: Connection) -> bool:
-        session_ref = self._sessions.get(connection)
-        return session_ref is not None and session_ref() is not None
-
-    def _end_bare(self, connection: Connection, unit: Unit, *, committed: bool) -> None:
-        del self._units[connection]
-        if unit.writes.token and not unit.doubtful:
-            scripts = self._services.scripts(unit.is_async)
-            self._services.writes.release(scripts, unit.writes, committed=committed)
 
     def hand_over(self, unit: Unit) -> bool:
         """A session is done with a transaction that others go on with: keep its writes with the
         connection until the database's own COMMIT. False when there is no such transaction."""
         open_ = [one for one in unit.connections if not one.closed and one.in_transaction()]
-        if not open_:
-            return False
         for connection in open_:
-            self._units[connection] = unit
-            self._sessions.pop(connection, None)
-        return True
+            self._keep(connection, unit)
+        return bool(open_)
 
     def forget(self, unit: Unit) -> None:
         """A session's transaction is over: its connections are nobody's."""
         for connection in unit.connections:
-            if self._units.get(connection) is unit:
-                del self._units[connection]
-            self._sessions.pop(connection, None)
+            if connection.__dict__.get(self._key) is unit:
+                del connection.__dict__[self._key]
 
 
 def _merge(into: WriteSet, other: WriteSet) -> None:

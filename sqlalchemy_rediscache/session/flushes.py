@@ -96,7 +96,7 @@ class Flushes:
         region: Region,
         state: InstanceState[Any],
     ) -> Any:
-        schema_map = unit.schema_map if unit.view is not None else engine.schema_map
+        schema_map = self._services.schema_map(unit, engine)
         namespace = self._services.namespace(session)
         return engine.place(region, namespace, schema_map, state.identity_token)
 

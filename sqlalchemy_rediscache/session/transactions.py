@@ -29,6 +29,7 @@ class Transactions:
 
     def __init__(self, services: Services, engine_events: EngineEvents) -> None:
         self._services = services
+        self._stamps = services.stamps
         self._engine_events = engine_events
 
     def after_begin(
@@ -36,17 +37,13 @@ class Transactions:
     ) -> None:
         """The session got a connection: its snapshot begins no earlier than now."""
         unit = unit_of(session)
-        if any(known is connection for known in unit.connections):
+        connections = unit.connections
+        if not connections:
+            unit.stamps = self._stamps.copy()
+        elif any(known is connection for known in connections):
             return  # a savepoint on a connection that is known
-        info = self._services.engine(connection.engine)
-        unit.is_async = info.is_async
-        view = info.view_in(connection)
-        if unit.view is None or view is not View.LATEST:
-            unit.view = view if unit.view is not View.CLOSED else unit.view
-        if not unit.stamps:
-            unit.stamps = dict(self._services.stamps)
-        unit.schema_map = connection.get_execution_options().get("schema_translate_map")
-        unit.connections.append(connection)
+        connections.append(connection)
+        unit.view = None
         self._engine_events.follow(session, connection, unit)
 
     def after_commit(self, session: Session) -> None:
@@ -57,6 +54,8 @@ class Transactions:
         if unit.writes and unit.writes.token == b"" and self._engine_events.hand_over(unit):
             end_unit(session)  # the database's transaction is somebody else's, and goes on
             return
+        if unit.writes and unit.writes.token == b"":
+            unit.writes.owed = True  # COMMIT was not seen: invalidate what was written now
         self._release(unit, committed=True)
 
     def after_soft_rollback(self, session: Session, transaction: SessionTransaction) -> None:
@@ -82,7 +81,7 @@ class Transactions:
         self._engine_events.forget(unit)
 
     def _release(self, unit: Unit, *, committed: bool) -> None:
-        if unit.writes.token:
+        if unit.writes.token or unit.writes.owed:
             self._services.writes.release(self._scripts(unit), unit.writes, committed=committed)
         unit.writes = type(unit.writes)()
 

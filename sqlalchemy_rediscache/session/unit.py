@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import weakref
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -16,33 +16,61 @@ from .engines import View
 _KEY = "_rediscache_unit"
 
 
-@dataclass(slots=True, eq=False)
 class Unit:
     """The state of one transaction.
 
     A session that only reads hits needs none. It begins to matter when the session gets a
-    connection (a snapshot may exist from then on), when a lease is out, or when it writes.
+    connection (a snapshot may exist from then on), when a lease is out, or when it writes. Every
+    session that reaches its database makes one, cached models or not: it must cost next to nothing.
+
+    Attributes:
+        connections: Those of the transaction, in the order they were taken.
+        stamps: For each guard the stamp that was in force, with no writer open, before the first of
+            them: before any snapshot.
+        view: What the transaction sees; None until somebody asks, see `Services.view`.
+        schema_map: The schema map of the first connection, once the view is known.
+        writes: What it wrote.
+        leases: Rows looked up by key whose SELECT is about to come, with the lease if granted.
+        wrote: It has written something, cached or not: it fills nothing until it ends.
+        flushing: A flush is under way.
+        closed: The cache stays out of this transaction's reads.
+        committing: A COMMIT was sent; until it is known how it ended, nothing is released.
+        doubtful: The connection was lost while the COMMIT was under way.
+        is_async: Redis is reached through the event loop.
+        session: Whose transaction it is; None for one that no session of ours began.
     """
 
-    writes: WriteSet = field(default_factory=WriteSet)
-    view: View | None = None
-    """What the transaction sees; None while it has no connection."""
-    stamps: dict[bytes, bytes | None] = field(default_factory=dict)
-    """For each guard the stamp that was in force, with no writer open, before the snapshot."""
-    leases: dict[tuple[Place, bytes, bytes], Lease | None] = field(default_factory=dict)
-    """Rows looked up by key whose SELECT is about to come, with the lease where one was granted."""
-    connections: list[Connection] = field(default_factory=list)
-    schema_map: Any = None
-    wrote: bool = False
-    """It has written something, cached or not: it fills nothing until it ends."""
-    closed: bool = False
-    """The cache stays out of this transaction's reads."""
-    committing: bool = False
-    """A COMMIT was sent; until it is known how it ended, nothing is released."""
-    doubtful: bool = False
-    """The connection was lost while the COMMIT was under way."""
-    is_async: bool = False
-    flushing: bool = False
+    __slots__ = (
+        "__weakref__",
+        "closed",
+        "committing",
+        "connections",
+        "doubtful",
+        "flushing",
+        "is_async",
+        "leases",
+        "schema_map",
+        "session",
+        "stamps",
+        "view",
+        "writes",
+        "wrote",
+    )
+
+    def __init__(self) -> None:
+        self.connections: list[Connection] = []
+        self.stamps: dict[bytes, bytes | None] = {}
+        self.view: View | None = None
+        self.schema_map: Any = None
+        self.writes = WriteSet()
+        self.leases: dict[tuple[Place, bytes, bytes], Lease | None] = {}
+        self.wrote = False
+        self.flushing = False
+        self.closed = False
+        self.committing = False
+        self.doubtful = False
+        self.is_async = False
+        self.session: weakref.ref[Session] | None = None
 
 
 def unit_of(session: Session) -> Unit:

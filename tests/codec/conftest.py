@@ -13,7 +13,7 @@ from tests.servers import ServerPool
 
 @pytest.fixture(scope="session")
 def link(request: pytest.FixtureRequest, server_pool: ServerPool) -> Iterator[Link]:
-    """An open connection by the driver that the test names; nothing that is written is committed."""
+    """An open connection by the driver that the test names; nothing is ever committed."""
     name: str = request.param
     server, scheme = DRIVERS[name]
     problem = request.config.stash[INVENTORY].problem(server)

@@ -151,7 +151,7 @@ class Document(CacheMixin, Base):
     __tablename__ = "document"
     id: Mapped[int] = mapped_column(primary_key=True)
     body: Mapped[str | None] = mapped_column(String(40))
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
     author_id: Mapped[int | None] = mapped_column(ForeignKey("author.id", ondelete="SET NULL"))
     author: Mapped[Author | None] = relationship(lazy="raise_on_sql")
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's form

@@ -1,0 +1,371 @@
+"""What the two sides of a pair are made to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from sqlalchemy import delete, insert, inspect, select, text, update
+
+from tests.differential.models import Author, Book
+from tests.differential.side import InstanceEvents, Side
+from tests.differential.twins import Pair, Twins
+from tests.differential.values import (
+    COLUMNS,
+    MODELS,
+    OPTIONS,
+    REFERENCES,
+    key_of,
+    key_values,
+)
+
+models = st.sampled_from(MODELS)
+numbers = st.integers(0, 3)
+few = st.integers(0, 9)
+who = st.sampled_from([0, 0, 0, 1])
+Operation = Callable[[Side, int], Any]
+
+
+class DifferentialMachine(RuleBasedStateMachine):
+    """Two pairs of sessions; subclasses give the twins and choose how events are heard."""
+
+    twins: ClassVar[Twins]
+    as_sqlalchemy: ClassVar[bool]
+    hits: ClassVar[list[int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events = InstanceEvents(as_sqlalchemy=self.as_sqlalchemy)
+        self.pairs: list[Pair] = []
+
+    @initialize(rows=st.sampled_from([3, 3, 3, 1]), warm=st.booleans())
+    def begin(self, rows: int, warm: bool) -> None:
+        """Begin with rows, in the cache or not."""
+        self.twins.reset(rows)
+        if warm:
+            self.twins.warm()
+        self.pairs = [Pair(self.twins.cached, self.twins.plain) for _ in range(2)]
+
+    def teardown(self) -> None:
+        """End with a cache that is right."""
+        try:
+            for pair in self.pairs:
+                pair.close()
+            if self.pairs:
+                self.twins.judge()
+            self.hits.append(self.twins.cache.stats().hits)
+        finally:
+            self.events.close()
+
+    # -- helpers ------------------------------------------------------------------------------
+
+    def read(self, pair: int, operation: Operation) -> None:
+        """Have a pair do what writes nothing by itself (an autoflush may)."""
+        self.pairs[pair].do(operation)
+
+    def write(self, pair: int, operation: Operation) -> None:
+        """Have a pair do what may write: one pair at a time, or they would wait for each other."""
+        assume(not self.pairs[1 - pair].wrote)
+        self.pairs[pair].wrote = True
+        self.pairs[pair].do(operation)
+
+    def handle(self, pair: int, number: int) -> tuple[Any, Any]:
+        """One of the objects that a pair has met, later ones first."""
+        handles = self.pairs[pair].handles
+        assume(handles)
+        return handles[-1 - number % len(handles)]
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @rule()
+    def warm(self) -> None:
+        """Others read every row."""
+        self.twins.warm()
+
+    @rule(pair=who, model=models, number=numbers)
+    def get(self, pair: int, model: Any, number: int) -> None:
+        """Look a row up."""
+        self.read(pair, lambda side, _: side.session.get(model, key_of(model, number)))
+
+    @rule(pair=who, model=models, number=numbers, choice=few, more=st.sampled_from(["", "p", "l"]))
+    def get_with(self, pair: int, model: Any, number: int, choice: int, more: str) -> None:
+        """Look a row up with an option."""
+        options = OPTIONS[model]
+        given: dict[str, Any] = {"p": {"populate_existing": True}, "l": {"with_for_update": True},
+                                 "": {}}[more]  # fmt: skip
+
+        def operation(side: Side, _: int) -> Any:
+            option = options[choice % len(options)]()
+            return side.session.get(model, key_of(model, number), options=[option], **given)
+
+        self.read(pair, operation)
+
+    @rule(pair=who, model=models, number=numbers, choice=st.none() | few)
+    def select_one(self, pair: int, model: Any, number: int, choice: int | None) -> None:
+        """Select by primary key."""
+
+        def operation(side: Side, _: int) -> Any:
+            statement = select(model)
+            key = key_of(model, number)
+            for column, value in zip(
+                inspect(model).primary_key, key if isinstance(key, tuple) else (key,), strict=True
+            ):
+                attribute = inspect(model).get_property_by_column(column).class_attribute
+                statement = statement.where(attribute == value)
+            if choice is not None:
+                options = OPTIONS[model]
+                statement = statement.options(options[choice % len(options)]())
+            return list(side.session.scalars(statement).unique())
+
+        self.read(pair, operation)
+
+    @rule(pair=who, model=models, wanted=st.lists(numbers, max_size=5), choice=st.none() | few)
+    def select_in(self, pair: int, model: Any, wanted: list[int], choice: int | None) -> None:
+        """Select by a list of keys."""
+        assume(len(inspect(model).primary_key) == 1)
+
+        def operation(side: Side, _: int) -> Any:
+            key = inspect(model).primary_key[0]
+            attribute = inspect(model).get_property_by_column(key).class_attribute
+            statement = select(model).where(attribute.in_([key_of(model, n) for n in wanted]))
+            if choice is not None:
+                options = OPTIONS[model]
+                statement = statement.options(options[choice % len(options)]())
+            return list(side.session.scalars(statement).unique())
+
+        self.read(pair, operation)
+
+    @rule(pair=who, model=models)
+    def select_all(self, pair: int, model: Any) -> None:
+        """Select every row."""
+        keys = [inspect(model).get_property_by_column(column).class_attribute
+                for column in inspect(model).primary_key]  # fmt: skip
+        statement = select(model).order_by(*keys)
+        self.read(pair, lambda side, _: list(side.session.scalars(statement).unique()))
+
+    @rule(pair=who, number=few, which=st.integers(0, 20))
+    def touch(self, pair: int, number: int, which: int) -> None:
+        """Look at an attribute: lazy, deferred, expired or loaded."""
+        both = self.handle(pair, number)
+        names = [*sorted(inspect(both[0]).mapper.attrs.keys()), "label"]
+
+        def operation(side: Side, place: int) -> Any:
+            value = getattr(both[place], names[which % len(names)])
+            return sorted(value, key=repr_of_key) if isinstance(value, list) else value
+
+        self.read(pair, operation)
+
+    @rule(pair=who, number=few, which=st.none() | few)
+    def refresh(self, pair: int, number: int, which: int | None) -> None:
+        """Ask for the row anew."""
+        both = self.handle(pair, number)
+        names = None if which is None else [self._column(both, which)]
+        self.read(pair, lambda side, place: side.session.refresh(both[place], names))
+
+    def _column(self, both: tuple[Any, Any], which: int) -> str:
+        names = sorted(inspect(both[0]).mapper.column_attrs.keys())
+        return names[which % len(names)]
+
+    # -- the session's objects ----------------------------------------------------------------
+
+    @rule(pair=who, number=few, which=st.none() | few)
+    def expire(self, pair: int, number: int, which: int | None) -> None:
+        """Forget an object's attributes, or one."""
+        both = self.handle(pair, number)
+        names = None if which is None else [self._column(both, which)]
+        self.read(pair, lambda side, place: side.session.expire(both[place], names))
+
+    @rule(pair=who)
+    def expire_all(self, pair: int) -> None:
+        """Forget all attributes."""
+        self.read(pair, lambda side, _: side.session.expire_all())
+
+    @rule(pair=who, number=few)
+    def expunge(self, pair: int, number: int) -> None:
+        """Take an object out of the session."""
+        both = self.handle(pair, number)
+        self.read(pair, lambda side, place: side.session.expunge(both[place]))
+
+    @rule(pair=who, expire_on_commit=st.booleans())
+    def reopen(self, pair: int, expire_on_commit: bool) -> None:
+        """Close the session and begin with a new one."""
+        self.pairs[pair].wrote = False
+
+        def operation(side: Side, _: int) -> None:
+            side.session.close()
+            side.open(expire_on_commit=expire_on_commit)
+
+        self.read(pair, operation)
+        self.pairs[pair].handles.clear()
+
+    # -- writing ------------------------------------------------------------------------------
+
+    @rule(pair=who, model=models, number=numbers, data=st.data(), how=st.sampled_from("aamb"))
+    def create(self, pair: int, model: Any, number: int, data: Any, how: str) -> None:
+        """Add, merge, or save in bulk an object."""
+        values = key_values(model, number)
+        for name, known in COLUMNS[model].items():
+            if name != "at" and data.draw(st.booleans()):
+                values[name] = data.draw(st.sampled_from(known))
+
+        def operation(side: Side, _: int) -> Any:
+            instance = model(**values)
+            if how == "m":
+                return side.session.merge(instance)
+            if how == "b":
+                return side.session.bulk_save_objects([instance])
+            side.session.add(instance)
+            return instance
+
+        self.write(pair, operation)
+
+    @rule(pair=who, number=few, which=few, data=st.data())
+    def change(self, pair: int, number: int, which: int, data: Any) -> None:
+        """Set an attribute."""
+        both = self.handle(pair, number)
+        known = COLUMNS[type(both[0])]
+        name = sorted(known)[which % len(known)]
+        value = data.draw(st.sampled_from(known[name]))
+        self.write(pair, lambda side, place: setattr(both[place], name, value))
+
+    @rule(pair=who, number=few, other=few, nothing=st.booleans())
+    def relate(self, pair: int, number: int, other: int, nothing: bool) -> None:
+        """Set a reference to another object."""
+        both = self.handle(pair, number)
+        known = REFERENCES.get(type(both[0]))
+        assume(known)
+        name, target = sorted((known or {}).items())[other % len(known or {})]
+        value = (None, None) if nothing else self.handle(pair, other)
+        assume(nothing or isinstance(value[0], target))
+        self.write(pair, lambda side, place: setattr(both[place], name, value[place]))
+
+    @rule(pair=who, number=few, add=st.booleans())
+    def mutate(self, pair: int, number: int, add: bool) -> None:
+        """Change a value in place."""
+        both = self.handle(pair, number)
+        assume(isinstance(both[0], Book))
+
+        def operation(side: Side, place: int) -> Any:
+            book = both[place]
+            if add:
+                book.tags.append(5)
+            else:
+                book.meta["new"] = {"deep": [None]}
+
+        self.write(pair, operation)
+
+    @rule(pair=who, number=few)
+    def delete(self, pair: int, number: int) -> None:
+        """Delete an object."""
+        both = self.handle(pair, number)
+        self.write(pair, lambda side, place: side.session.delete(both[place]))
+
+    @rule(pair=who, number=few, key=numbers)
+    def change_key(self, pair: int, number: int, key: int) -> None:
+        """Change an object's primary key."""
+        both = self.handle(pair, number)
+        values = key_values(type(both[0]), key)
+        name = min(values)
+        self.write(pair, lambda side, place: setattr(both[place], name, values[name]))
+
+    @rule(pair=who)
+    def flush(self, pair: int) -> None:
+        """Send what is pending."""
+        self.read(pair, lambda side, _: side.session.flush())
+
+    @rule(pair=who)
+    def commit(self, pair: int) -> None:
+        """Commit."""
+
+        def operation(side: Side, _: int) -> None:
+            side.savepoints = []
+            side.session.commit()
+
+        self.read(pair, operation)
+        self.pairs[pair].wrote = False
+
+    @rule(pair=who)
+    def roll_back(self, pair: int) -> None:
+        """Roll back."""
+
+        def operation(side: Side, _: int) -> None:
+            side.savepoints = []
+            side.session.rollback()
+
+        self.read(pair, operation)
+        self.pairs[pair].wrote = False
+
+    @rule(pair=who)
+    def save(self, pair: int) -> None:
+        """Begin a savepoint."""
+        self.write(pair, lambda side, _: side.savepoints.append(side.session.begin_nested()))
+
+    @precondition(lambda self: any(pair.plain.savepoints for pair in self.pairs))
+    @rule(pair=who, keep=st.booleans())
+    def end_savepoint(self, pair: int, keep: bool) -> None:
+        """End the innermost savepoint."""
+        assume(self.pairs[pair].plain.savepoints)
+
+        def operation(side: Side, _: int) -> None:
+            savepoint = side.savepoints.pop()
+            if keep:
+                savepoint.commit()
+            else:
+                savepoint.rollback()
+
+        self.read(pair, operation)
+
+    @rule(pair=who, model=models, number=numbers, data=st.data(),
+          how=st.sampled_from(["update", "delete", "insert", "text", "core"]),
+          synchronize=st.sampled_from([False, "evaluate", "fetch"]))  # fmt: skip
+    def bulk(
+        self, pair: int, model: Any, number: int, data: Any, how: str, synchronize: Any
+    ) -> None:
+        """Write by a statement."""
+        name = data.draw(st.sampled_from(sorted(COLUMNS[model].keys() - {"at"})))
+        value = data.draw(st.sampled_from(COLUMNS[model][name]))
+        assume(len(inspect(model).tables) == 1 or how == "text")
+        options = {"synchronize_session": synchronize}
+        mapper = inspect(model)
+        key = mapper.primary_key[0]
+        attribute = mapper.get_property_by_column(key).class_attribute
+        first = next(iter(key_values(model, number).values()))
+
+        def operation(side: Side, _: int) -> Any:
+            session = side.session
+            if how == "update":
+                statement: Any = update(model).where(attribute == first).values({name: value})
+                return session.execute(statement, execution_options=options).rowcount
+            if how == "delete":
+                statement = delete(model).where(attribute == first)
+                return session.execute(statement, execution_options=options).rowcount
+            if how == "insert":
+                values = {**key_values(model, number), name: value}
+                session.execute(insert(model), [values])
+                return None
+            if how == "core":
+                table = mapper.local_table
+                session.connection().execute(table.delete().where(table.c[key.name] == first))
+                return None
+            session.execute(text("UPDATE author SET first = 'text', last = 'text' WHERE id < 3"))
+            return None
+
+        self.write(pair, operation)
+
+    @rule(pair=who, number=numbers)
+    def collect(self, pair: int, number: int) -> None:
+        """Look a row up and load its collection."""
+
+        def operation(side: Side, _: int) -> Any:
+            author = side.session.get(Author, number + 1)
+            return None if author is None else sorted(author.books, key=repr_of_key)
+
+        self.read(pair, operation)
+
+
+def repr_of_key(instance: Any) -> str:
+    """What objects are sorted by where the database gives no order."""
+    return repr(inspect(instance).key) if hasattr(instance, "_sa_instance_state") else ""
