@@ -17,9 +17,9 @@ The life of a write, and why no step can be left out (`docs/design.md` has the i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .codec import INEXACT
 from .debts import Debts
@@ -33,6 +33,8 @@ _MOST_ROWS = 5_000
 """A transaction that wrote more rows of a region than this empties the region instead."""
 
 logger = logging.getLogger("sqlalchemy_rediscache")
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -170,7 +172,7 @@ class WritePath:
         writes.token = scripts.tokens.new()
         try:
             self._debts.pay(scripts)
-            held = scripts.lock(calls, writes.token)
+            held = _twice(lambda: scripts.lock(calls, writes.token))
         except CacheUnavailable as error:
             self._counters.add("errors")
             if self._strict:
@@ -205,7 +207,7 @@ class WritePath:
             calls.append((place.guard, place.prefix, generation, names, published))
         held, writes.held = writes.held, None
         try:
-            count = scripts.release(calls, writes.token)
+            count = _twice(lambda: scripts.release(calls, writes.token))
         except CacheUnavailable:
             # Not told: the lock expires by itself, and until then nobody reads these rows from
             # Redis. Nothing is stale, and nothing is owed.
@@ -238,3 +240,11 @@ class WritePath:
                 "Redis could not be told of a commit: this process reads from the database until "
                 "the invalidation of what was written is made good"
             )
+
+
+def _twice(call: Callable[[], T]) -> T:
+    """A call that one lost answer should not make fail: with one token it may run twice."""
+    try:
+        return call()
+    except CacheUnavailable:
+        return call()

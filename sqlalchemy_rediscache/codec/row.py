@@ -87,7 +87,7 @@ class RowCodec:
         self.fingerprint = fingerprint_of(columns, dialect)
         self._count = len(columns)
         self._header = _array_header(self._count)
-        self._compress_over = max_bytes if compress_over is None else compress_over
+        self._compress_over = max_bytes if compress_over is None else min(compress_over, max_bytes)
         self._max_bytes = max_bytes
         self._wire = _wire(columns, dialect)
         self._unpack = self._wire.unpack

@@ -97,16 +97,16 @@ class Services:
         infos += [info for _, info in self.engines() if info is not own]
         infos = [info for info in infos if info.database == own.database]
         scopes = {scope for info in infos for scope in info.scopes()}
-        scopes.add((None, tuple(sorted(own.schema_map.items(), key=repr)) if own.schema_map else
-                    None, None))  # fmt: skip
+        frozen_map = tuple(sorted(own.schema_map.items(), key=repr)) if own.schema_map else None
+        scopes.add((None, frozen_map))
         for info in infos:
             for mapper in self.models.cached():
                 region = info.region(mapper)
                 if region is None:
                     continue
-                for namespace, frozen, shard in scopes:
+                for namespace, frozen in scopes:
                     schema_map = dict(frozen) if frozen else None
-                    yield region, info.place(region, namespace, schema_map, shard), schema_map
+                    yield region, info.place(region, namespace, schema_map), schema_map
 
     def scripts(self, is_async: bool) -> Scripts:
         """The way to Redis for sessions of one kind."""
@@ -124,7 +124,7 @@ class Services:
         return self._namespace(session)
 
     def reading(
-        self, session: Session, mapper: Mapper[Any], unit: Unit | None, shard: object
+        self, session: Session, mapper: Mapper[Any], unit: Unit | None
     ) -> Access | None:
         """Where to read a class's rows; None where the cache has no say.
 
@@ -143,7 +143,7 @@ class Services:
         if region is None:
             return None
         schema_map = self.schema_map(unit, engine)
-        place = engine.place(region, self.namespace(session), schema_map, shard)
+        place = engine.place(region, self.namespace(session), schema_map)
         return Access(region, place, engine, self.scripts(engine.is_async))
 
     def view(self, unit: Unit) -> View:
@@ -165,6 +165,8 @@ class Services:
 
     @staticmethod
     def _routed(session: Session, mapper: Mapper[Any]) -> Engine | Connection | None:
+        if session.connection_callable is not None:
+            return None  # a sharded session: which database a row is in, its own choosers tell
         try:
             bind = session.get_bind(mapper)
             if type(session).get_bind is Session.get_bind:
@@ -179,6 +181,8 @@ class Services:
         self, session: Session, unit: Unit | None, access: Access, *, refresh: bool = False
     ) -> Permit | None:
         """What a session may do with a region now; None to keep out."""
+        if access.engine.shares_connections and access.engine.beside(unit):
+            return None  # it would see what those have not committed
         if unit is None or not unit.connections:
             view = access.engine.view()
             if view is View.CLOSED or (unit is not None and unit.closed):

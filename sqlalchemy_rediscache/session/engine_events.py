@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Table, event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .. import private
 from ..region import Region
@@ -53,6 +54,8 @@ class EngineEvents:
             _merge(unit.writes, earlier.writes)
         unit.session = weakref.ref(session)
         connection.__dict__[self._key] = unit
+        if isinstance(connection.engine.pool, StaticPool | SingletonThreadPool):
+            self._services.engine(connection.engine).join(unit)
         self.watch(connection.engine)
 
     def unit(self, connection: Connection) -> Unit | None:
@@ -170,6 +173,13 @@ class EngineEvents:
         if unit is None:
             return
         unit.committing = True
+        for other in self._services.engine(connection.engine).beside(unit):
+            # On one connection of the database, one session's COMMIT commits what all of them
+            # wrote; what of it survives a ROLLBACK of another's, nobody can tell.
+            _merge(unit.writes, other.writes)
+            unit.writes.forget_values()
+        if unit.mixed:
+            unit.writes.forget_values()
         if unit.writes and not unit.writes.token:
             self._services.writes.lock(self._services.scripts(unit.is_async), unit.writes)
 
@@ -182,6 +192,9 @@ class EngineEvents:
     # transaction, or its way back to the pool.
 
     def _keep(self, connection: Connection, unit: Unit) -> None:
+        earlier = self.unit(connection)
+        if earlier is not None and earlier is not unit and earlier.writes:
+            _merge(unit.writes, earlier.writes)
         unit.session = None
         if not any(known is connection for known in unit.connections):
             unit.connections.append(connection)
@@ -247,6 +260,8 @@ class EngineEvents:
         for connection in unit.connections:
             if connection.__dict__.get(self._key) is unit:
                 del connection.__dict__[self._key]
+        if unit.engine is not None:
+            unit.engine.leave(unit)
 
 
 def _merge(into: WriteSet, other: WriteSet) -> None:

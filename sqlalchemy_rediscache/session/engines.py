@@ -6,10 +6,11 @@ import enum
 import os
 import secrets
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.orm import Mapper
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import LRUCache
 
 from .. import private
@@ -19,6 +20,9 @@ from ..models import Models
 from ..region import Region
 from ..shape import Hydration
 from .expired import install
+
+if TYPE_CHECKING:
+    from .unit import Unit
 
 _NO_MAP: dict[Any, Any] = {}
 
@@ -70,10 +74,33 @@ class EngineInfo:
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
         self._token = object()
-        self._places: dict[tuple[str, Any, Any, Any], Place] = {}
+        self._places: dict[tuple[str, Any, Any], Place] = {}
+        self.shares_connections = isinstance(engine.pool, StaticPool | SingletonThreadPool)
+        """Several sessions may speak on one connection, in one transaction of the database."""
+        self._units: weakref.WeakSet[Unit] = weakref.WeakSet()
         options = engine.get_execution_options()
         self.schema_map = options.get("schema_translate_map")
         self._level = options.get("isolation_level")
+
+    def join(self, unit: Unit) -> None:
+        """A transaction begins on a connection that others may be using (see
+        `shares_connections`)."""
+        if len(self._units) > 0 and unit not in self._units:
+            unit.mixed = True
+            for other in self._units:
+                other.mixed = True
+        unit.engine = self
+        self._units.add(unit)
+
+    def leave(self, unit: Unit) -> None:
+        """It is over."""
+        self._units.discard(unit)
+
+    def beside(self, unit: Unit | None) -> list[Unit]:
+        """The other open transactions that wrote, on a connection that may be the same."""
+        if not self._units:
+            return []
+        return [other for other in self._units if other is not unit and other.wrote]
 
     def view(self) -> View:
         """What a transaction of this engine will see, as far as is known before it begins."""
@@ -104,21 +131,22 @@ class EngineInfo:
         mapper.class_manager.info[self._token] = (self._models.version, region)
         return region
 
-    def place(
-        self, region: Region, namespace: object, schema_map: Any, shard: object = None
-    ) -> Place:
-        """Where a region keeps its keys for a tenant, a schema map and a shard."""
+    def place(self, region: Region, namespace: object, schema_map: Any) -> Place:
+        """Where a region keeps its keys for a tenant and a schema map.
+
+        Shards need no part of it: each is a database of its own.
+        """
         frozen = tuple(sorted(schema_map.items(), key=repr)) if schema_map else None
-        key = (region.name, namespace, frozen, shard)
+        key = (region.name, namespace, frozen)
         try:
             return self._places[key]
         except KeyError:
-            scope = scope_digest((self.database, namespace, frozen, shard))
+            scope = scope_digest((self.database, namespace, frozen))
             place = self._places[key] = self._keys.place(region.name, scope)
             return place
 
-    def scopes(self) -> set[tuple[Any, Any, Any]]:
-        """The tenant, frozen schema map and shard of every place that this process has used."""
+    def scopes(self) -> set[tuple[Any, Any]]:
+        """The tenant and frozen schema map of every place that this process has used."""
         return {key[1:] for key in self._places}
 
     def places_of(self, region: Region) -> list[Place]:

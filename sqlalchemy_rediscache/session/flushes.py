@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from .. import private
 from ..codec import INEXACT
+from ..keys import Place
 from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
-from .plans import Plans, WritePlan
+from .plans import Plans
 from .triggers import none_on
 from .unit import Unit, unit_of
 
@@ -29,6 +31,7 @@ class Flushes:
         """Note the written rows: identities and changes are still known, values are final."""
         unit = unit_of(session)
         unit.wrote = True
+        kinds: dict[tuple[Mapper[Any], EngineInfo], _Kind] = {}
         engines: dict[Mapper[Any], EngineInfo] = {}
         for state, deleted in private.flushed_states(context):
             mapper = state.mapper
@@ -37,68 +40,91 @@ class Flushes:
                 continue
             engine = engines.get(mapper)
             if engine is None:
-                engine = engines[mapper] = self._engine(session, mapper)
-            plan = self._plans.plan(mapper, engine)
-            self._note(session, unit, engine, plan, state, deleted, changed)
+                engine = self._engine(session, mapper, state)
+                if session.connection_callable is None:
+                    engines[mapper] = engine
+            kind = kinds.get((mapper, engine))
+            if kind is None:
+                kind = kinds[mapper, engine] = self._kind(session, unit, engine, mapper)
+            _note(unit, kind, state, deleted=deleted, changed=changed)
 
-    def _engine(self, session: Session, mapper: Mapper[Any]) -> EngineInfo:
-        bind: Engine | Connection = session.get_bind(mapper)
+    def _engine(
+        self, session: Session, mapper: Mapper[Any], state: InstanceState[Any]
+    ) -> EngineInfo:
+        bind: Engine | Connection
+        if session.connection_callable is not None:  # sharded: each object has its database
+            bind = session.connection_callable(mapper, state.obj())
+        else:
+            bind = session.get_bind(mapper)
         return self._services.engine(bind.engine)
 
-    def _note(
-        self,
-        session: Session,
-        unit: Unit,
-        engine: EngineInfo,
-        plan: WritePlan,
-        state: InstanceState[Any],
-        deleted: bool,
-        changed: frozenset[str],
-    ) -> None:
+    def _kind(
+        self, session: Session, unit: Unit, engine: EngineInfo, mapper: Mapper[Any]
+    ) -> _Kind:
         unit.is_async = engine.is_async
-        for region in plan.beside:
-            unit.writes.region(self._place(session, unit, engine, region, state))
-        if deleted:
-            for region in plan.on_delete:
-                unit.writes.region(self._place(session, unit, engine, region, state))
-        region_ = plan.region
-        if region_ is None:
-            return
-        place = self._place(session, unit, engine, region_, state)
-        mapper = state.mapper
-        now = tuple(mapper.primary_key_from_instance(state.obj()))
-        before = state.key[1] if state.key is not None else now
-        moved = before != now
-        if moved:
-            for region in plan.on_key_change:
-                unit.writes.region(self._place(session, unit, engine, region, state))
-        for identity in {before, now}:
-            token = region_.identity.token(identity)
-            if token is None:  # a key whose type is not the column's: its row can't be named
-                unit.writes.region(place)
-                continue
-            write = None
-            if not deleted and not moved and region_.policy.write == "through":
-                own = engine.region(mapper)
-                if own is not None and own.whole and self._as_sent(session, engine, mapper):
-                    write = _row_write(own, state, changed)
-            unit.writes.row(place, token.encode(), write)
+        plan = self._plans.plan(mapper, engine)
+        schema_map = self._services.schema_map(unit, engine)
+        namespace = self._services.namespace(session)
+
+        def places(regions: Iterable[Region]) -> tuple[Place, ...]:
+            return tuple(engine.place(region, namespace, schema_map) for region in regions)
+
+        published: Region | None = None
+        if plan.region is not None and plan.region.policy.write == "through":
+            own = engine.region(mapper)
+            if own is not None and own.whole and self._as_sent(session, engine, mapper):
+                published = own
+        return _Kind(
+            region=plan.region,
+            place=None if plan.region is None else places((plan.region,))[0],
+            published=published,
+            beside=places(plan.beside),
+            on_delete=places(plan.on_delete),
+            on_key_change=places(plan.on_key_change),
+        )
 
     @staticmethod
     def _as_sent(session: Session, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
+        if session.connection_callable is not None:
+            return False
         return none_on(session.connection(bind_arguments={"mapper": mapper}), engine, mapper)
 
-    def _place(
-        self,
-        session: Session,
-        unit: Unit,
-        engine: EngineInfo,
-        region: Region,
-        state: InstanceState[Any],
-    ) -> Any:
-        schema_map = self._services.schema_map(unit, engine)
-        namespace = self._services.namespace(session)
-        return engine.place(region, namespace, schema_map, state.identity_token)
+
+class _Kind(NamedTuple):
+    """What the rows of one class mean in one flush."""
+
+    region: Region | None
+    place: Place | None
+    published: Region | None
+    """How their values are published; None to publish nothing."""
+    beside: tuple[Place, ...]
+    on_delete: tuple[Place, ...]
+    on_key_change: tuple[Place, ...]
+
+
+def _note(
+    unit: Unit, kind: _Kind, state: InstanceState[Any], *, deleted: bool, changed: frozenset[str]
+) -> None:
+    regions = unit.writes.regions
+    regions.update(kind.beside)
+    if deleted:
+        regions.update(kind.on_delete)
+    if kind.region is None or kind.place is None:
+        return
+    now = tuple(state.mapper.primary_key_from_instance(state.obj()))
+    before = state.key[1] if state.key is not None else now
+    moved = before != now
+    if moved:
+        regions.update(kind.on_key_change)
+    for identity in {before, now}:
+        token = kind.region.identity.token(identity)
+        if token is None:  # a key whose type is not the column's: its row can't be named
+            regions.add(kind.place)
+            continue
+        write = None
+        if kind.published is not None and not deleted and not moved:
+            write = _row_write(kind.published, state, changed)
+        unit.writes.row(kind.place, token.encode(), write)
 
 
 def _touches_columns(mapper: Mapper[Any], changed: frozenset[str]) -> bool:

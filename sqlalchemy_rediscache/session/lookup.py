@@ -102,7 +102,7 @@ class Lookups:
         if self._services.bypassing():
             return None
         unit = known_unit(session)
-        access = self._services.reading(session, mapper, unit, shard)
+        access = self._services.reading(session, mapper, unit)
         if access is None or not self._plain(session, access, parent):
             return None
         load_path = private.path_of(mapper)

@@ -30,9 +30,8 @@ class Refreshes:
         if state.key is None or state.load_options or private.other_listeners(session):
             return False
         mapper = state.mapper
-        shard = state.key[2]
         services = self._services
-        access = services.reading(session, mapper, known_unit(session), shard)
+        access = services.reading(session, mapper, known_unit(session))
         if access is None or not access.region.direct or private.session_options(session):
             return False
         if not only_own_listeners(state.manager.dispatch.refresh):

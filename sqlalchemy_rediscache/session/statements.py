@@ -59,7 +59,7 @@ class Statements:
         if state.bind_arguments.keys() - {"clause", "mapper"}:
             return None
         shard = private.identity_token(state)
-        access = self._services.reading(session, mapper, known_unit(session), shard)
+        access = self._services.reading(session, mapper, known_unit(session))
         if access is None:
             return None
         lookup = self._recognise(state, access, mapper, shard)

@@ -78,6 +78,8 @@ class Transactions:
             self._services.reads.give_back(self._scripts(unit), left)
         if unit.writes.token and not unit.doubtful:
             self._release(unit, committed=False)
+        elif unit.writes and not unit.writes.token and self._engine_events.hand_over(unit):
+            return  # the session left a transaction of somebody else's, with its rows in it
         self._engine_events.forget(unit)
 
     def _release(self, unit: Unit, *, committed: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
@@ -12,6 +12,9 @@ from ..keys import Place
 from ..store import Lease
 from ..write_path import WriteSet
 from .engines import View
+
+if TYPE_CHECKING:
+    from .engines import EngineInfo
 
 _KEY = "_rediscache_unit"
 
@@ -37,6 +40,8 @@ class Unit:
         committing: A COMMIT was sent; until it is known how it ended, nothing is released.
         doubtful: The connection was lost while the COMMIT was under way.
         is_async: Redis is reached through the event loop.
+        engine: Its engine, where sessions of that may share a connection; else None.
+        mixed: Another session was on the same connection meanwhile.
         session: Whose transaction it is; None for one that no session of ours began.
     """
 
@@ -46,9 +51,11 @@ class Unit:
         "committing",
         "connections",
         "doubtful",
+        "engine",
         "flushing",
         "is_async",
         "leases",
+        "mixed",
         "schema_map",
         "session",
         "stamps",
@@ -70,6 +77,8 @@ class Unit:
         self.committing = False
         self.doubtful = False
         self.is_async = False
+        self.mixed = False
+        self.engine: EngineInfo | None = None
         self.session: weakref.ref[Session] | None = None
 
 

@@ -17,8 +17,10 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.types import TypeEngine
 
 from tests.codec.decorators import (
+    AutoText,
     Colour,
     EnumNumber,
+    Guid,
     Level,
     ListText,
     LowerText,
@@ -258,6 +260,8 @@ CASES = [
     Case("money", MoneyType, st.builds(Money, INTS, st.sampled_from(["EUR", "USD"]))),
     Case("lower_text", LowerText, TEXTS),
     Case("utc_moment", UtcMoment, MOMENTS),
+    Case("guid", Guid, _UUIDS),
+    Case("auto_text", AutoText, TEXTS),
     Case("list_text", ListText, st.lists(st.one_of(_SMALL, TEXTS), max_size=4)),
     Case("enum_number", EnumNumber, st.sampled_from(Level)),
     Case(

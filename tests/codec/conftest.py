@@ -27,5 +27,6 @@ def link(request: pytest.FixtureRequest, server_pool: ServerPool) -> Iterator[Li
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a link, and names no driver, with each of them."""
-    if "link" in metafunc.fixturenames and "case" not in metafunc.fixturenames:
+    given = [marker.args[0] for marker in metafunc.definition.iter_markers("parametrize")]
+    if "link" in metafunc.fixturenames and not any("link" in names for names in given):
         metafunc.parametrize("link", DRIVERS, indirect=True)

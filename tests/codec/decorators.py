@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import DateTime, Dialect, Integer, LargeBinary, String, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import CHAR, DateTime, Dialect, Integer, LargeBinary, String, Text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class Colour(enum.Enum):
@@ -115,6 +117,38 @@ class EnumNumber(TypeDecorator[Level]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> Level | None:
         """Back."""
         return None if value is None else Level(value)
+
+
+class Guid(TypeDecorator[UUID]):
+    """The type that was written before SQLAlchemy had Uuid: another type for each database."""
+
+    impl = CHAR
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """UUID on PostgreSQL, characters elsewhere."""
+        native = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.UUID() if native else CHAR(32))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
+        """As its digits where the database has no UUIDs."""
+        return value if value is None or dialect.name == "postgresql" else f"{value.int:032x}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
+        """Always as Python's own class."""
+        return None if value is None else UUID(str(value))
+
+
+class AutoText(TypeDecorator[str]):
+    """A text that is long enough for every database, as SQLModel makes it."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """With a length where one is needed."""
+        needed = dialect.name in ("mysql", "mariadb")
+        return dialect.type_descriptor(String(255 if needed else None))
 
 
 class ForgetfulMoney(MoneyType):

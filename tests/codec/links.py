@@ -18,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    make_url,
     select,
 )
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -32,6 +33,17 @@ DRIVERS = {
     "pymysql": ("mariadb", "mariadb+pymysql"),
     "pymysql-mysql": ("mariadb", "mysql+pymysql"),
 }
+
+
+def dialect_of(scheme: str, **options: Any) -> Dialect:
+    """Make a dialect that has not seen a server.
+
+    Args:
+        scheme: As in a URL: "postgresql+asyncpg".
+        options: Arguments of the dialect.
+    """
+    return make_url(f"{scheme}://").get_dialect()(**options)
+
 
 REFUSED: Any = object()
 """What `Link.write` answers when the driver or the database does not take the value."""
@@ -95,6 +107,17 @@ class Link:
             return read
 
         return self._run(write)
+
+    def finds(self, table: Table, written: Any, asked: Any) -> bool:
+        """Write a value, then ask whether the database takes another for equal to it."""
+        identity = next(self._ids)
+
+        def find(connection: Connection) -> bool:
+            connection.execute(insert(table).values(id=identity, v=written))
+            found = select(table.c.id).where(table.c.id == identity, table.c.v == asked)
+            return connection.execute(found).scalar() is not None
+
+        return bool(self._run(find))
 
 
 def sync_link(name: str, url: str) -> Iterator[Link]:

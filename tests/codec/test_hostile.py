@@ -19,19 +19,24 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, Dialect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 
 from sqlalchemy_rediscache.codec import ABSENT_ROW, RowCodec
 from sqlalchemy_rediscache.errors import DecodeError
 from tests.codec.decorators import Colour, Money, MoneyBytes, MoneyType
+from tests.codec.links import dialect_of
 
-SQLITE: Dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+SQLITE = dialect_of("sqlite")
 MEGABYTE = 1 << 20
 
-FLAT = [Column("id", sa.Integer), Column("name", sa.String(10)), Column("at", sa.DateTime)]
-STRUCTURED = [
+FLAT: list[Column[Any]] = [
+    Column("id", sa.Integer),
+    Column("name", sa.String(10)),
+    Column("at", sa.DateTime),
+]
+STRUCTURED: list[Column[Any]] = [
     Column("id", sa.Integer),
     Column("doc", sa.JSON),
     Column("colour", sa.Enum(Colour)),
@@ -102,7 +107,8 @@ def test_random_bytes(data: bytes, start: bytes) -> None:
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_damaged_rows(rng: random.Random, compressed: bool) -> None:
     """A row with bytes changed, cut or added raises nothing but DecodeError."""
-    for columns, row in ((STRUCTURED, ROW), ([Column("d", sa.JSON)], [RICH])):
+    rich: list[Column[Any]] = [Column("d", sa.JSON)]
+    for columns, row in ((STRUCTURED, ROW), (rich, [RICH])):
         codec = RowCodec(columns, SQLITE, compress_over=0 if compressed else None)
         data = bytearray(codec.encode(row))
         for _ in range(rng.randint(1, 4)):
@@ -188,15 +194,15 @@ def test_nested_claims_take_little_memory() -> None:
         blob = b"\x91" + (claim * MEGABYTE)[: MEGABYTE - 8]
         with little_memory(160 * MEGABYTE):
             assert refused(PLAIN_CODEC, blob)
-        with little_memory(MEGABYTE):
+        with little_memory(2 * MEGABYTE):
             assert refused(FLAT_CODEC, b"\x93" + blob, 3)
 
 
 def test_compression_bombs_are_refused() -> None:
-    """A small value that would decompress to a gigabyte takes no more than the limit."""
+    """A small value that decompresses to a thousand times its size takes only the limit."""
     stream = zlib.compressobj(9)
-    bomb = b"".join(stream.compress(bytes(MEGABYTE)) for _ in range(1024)) + stream.flush()
-    assert len(bomb) <= MEGABYTE + 20_000
+    bomb = b"".join(stream.compress(bytes(MEGABYTE)) for _ in range(128)) + stream.flush()
+    assert len(bomb) < MEGABYTE / 4
     roomy = RowCodec([Column("d", sa.JSON)], SQLITE, max_bytes=2 * MEGABYTE)
     with little_memory(16 * MEGABYTE):
         assert refused(PLAIN_CODEC, bomb)

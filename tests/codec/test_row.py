@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Column, Dialect, MetaData, Table
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql.ranges import MultiRange
 from sqlalchemy.ext.mutable import MutableDict, MutableList, MutableSet
@@ -27,8 +27,9 @@ from sqlalchemy_rediscache.codec import ABSENT_ROW, RowCodec, uncacheable
 from sqlalchemy_rediscache.errors import ConfigurationError, EncodeError
 from tests.codec.decorators import Colour, MoneyType, Text1
 from tests.codec.exactness import identical
+from tests.codec.links import dialect_of
 
-SQLITE: Dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+SQLITE = dialect_of("sqlite")
 
 
 def codec(*types: Any, dialect: Dialect = SQLITE, **options: Any) -> RowCodec:
@@ -166,9 +167,7 @@ def test_mutation_tracking_is_not_part_of_a_value() -> None:
 def test_an_asyncpg_uuid_keeps_its_class() -> None:
     """A read by asyncpg gives UUIDs of asyncpg's own class, and so does the cache."""
     pgproto = pytest.importorskip("asyncpg.pgproto.pgproto")
-    from sqlalchemy.dialects.postgresql import asyncpg  # noqa: PLC0415
-
-    dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+    dialect = dialect_of("postgresql+asyncpg")
     row = codec(sa.Uuid, dialect=dialect)
     value = pgproto.UUID(bytes(range(16)))
     assert identical(row.decode(row.encode([value])), [value])
@@ -323,8 +322,7 @@ def test_the_fingerprint_tells_shapes_apart() -> None:
         codec(postgresql.ARRAY(sa.Text)),
         codec(sa.Integer, sa.Text),
         codec(sa.Text, sa.Integer),
-        codec(sa.Integer, dialect=mysql.dialect()),  # type: ignore[no-untyped-call]
-        codec(sa.Text().with_variant(sa.Integer(), "sqlite")),
+        codec(sa.Integer, dialect=dialect_of("mysql+pymysql")),
         RowCodec([Column("c0", sa.Integer, nullable=False)], SQLITE),
         RowCodec([Column("other", sa.Integer)], SQLITE),
         RowCodec([(sa.literal_column("x") + sa.literal(1)).label("a")], SQLITE),
@@ -332,6 +330,7 @@ def test_the_fingerprint_tells_shapes_apart() -> None:
     ]
     fingerprints = [row.fingerprint for row in made]
     assert len(set(fingerprints)) == len(made)
+    assert codec(sa.Text().with_variant(sa.Integer(), "sqlite")).fingerprint == fingerprints[0]
     assert all(len(f) == 8 and f.isalnum() and f == f.lower() for f in fingerprints)
 
 

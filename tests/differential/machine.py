@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy import delete, insert, inspect, select, text, update
@@ -27,6 +28,32 @@ numbers = st.integers(0, 3)
 few = st.integers(0, 9)
 who = st.sampled_from([0, 0, 0, 1])
 Operation = Callable[[Side, int], Any]
+Rule = Callable[..., None]
+
+
+class ImpossibleNowError(Exception):
+    """A rule has nothing to work on (`hypothesis.assume` would give up the whole example)."""
+
+
+def needs(condition: Any) -> None:
+    """End the rule unless it can be done now.
+
+    Raises:
+        ImpossibleNowError: It can't.
+    """
+    if not condition:
+        raise ImpossibleNowError
+
+
+def possible(rule: Rule) -> Rule:
+    """Have a rule do nothing where it can't be done."""
+
+    @functools.wraps(rule)
+    def wrapped(self: DifferentialMachine, **drawn: Any) -> None:
+        with contextlib.suppress(ImpossibleNowError):
+            rule(self, **drawn)
+
+    return wrapped
 
 
 class DifferentialMachine(RuleBasedStateMachine):
@@ -68,29 +95,32 @@ class DifferentialMachine(RuleBasedStateMachine):
 
     def write(self, pair: int, operation: Operation) -> None:
         """Have a pair do what may write: one pair at a time, or they would wait for each other."""
-        assume(not self.pairs[1 - pair].wrote)
+        needs(not self.pairs[1 - pair].wrote)
         self.pairs[pair].wrote = True
         self.pairs[pair].do(operation)
 
     def handle(self, pair: int, number: int) -> tuple[Any, Any]:
         """One of the objects that a pair has met, later ones first."""
         handles = self.pairs[pair].handles
-        assume(handles)
+        needs(handles)
         return handles[-1 - number % len(handles)]
 
     # -- reading ------------------------------------------------------------------------------
 
     @rule()
+    @possible
     def warm(self) -> None:
         """Others read every row."""
         self.twins.warm()
 
     @rule(pair=who, model=models, number=numbers)
+    @possible
     def get(self, pair: int, model: Any, number: int) -> None:
         """Look a row up."""
         self.read(pair, lambda side, _: side.session.get(model, key_of(model, number)))
 
     @rule(pair=who, model=models, number=numbers, choice=few, more=st.sampled_from(["", "p", "l"]))
+    @possible
     def get_with(self, pair: int, model: Any, number: int, choice: int, more: str) -> None:
         """Look a row up with an option."""
         options = OPTIONS[model]
@@ -104,6 +134,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, operation)
 
     @rule(pair=who, model=models, number=numbers, choice=st.none() | few)
+    @possible
     def select_one(self, pair: int, model: Any, number: int, choice: int | None) -> None:
         """Select by primary key."""
 
@@ -123,9 +154,10 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, operation)
 
     @rule(pair=who, model=models, wanted=st.lists(numbers, max_size=5), choice=st.none() | few)
+    @possible
     def select_in(self, pair: int, model: Any, wanted: list[int], choice: int | None) -> None:
         """Select by a list of keys."""
-        assume(len(inspect(model).primary_key) == 1)
+        needs(len(inspect(model).primary_key) == 1)
 
         def operation(side: Side, _: int) -> Any:
             key = inspect(model).primary_key[0]
@@ -139,6 +171,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, operation)
 
     @rule(pair=who, model=models)
+    @possible
     def select_all(self, pair: int, model: Any) -> None:
         """Select every row."""
         keys = [inspect(model).get_property_by_column(column).class_attribute
@@ -147,6 +180,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, lambda side, _: list(side.session.scalars(statement).unique()))
 
     @rule(pair=who, number=few, which=st.integers(0, 20))
+    @possible
     def touch(self, pair: int, number: int, which: int) -> None:
         """Look at an attribute: lazy, deferred, expired or loaded."""
         both = self.handle(pair, number)
@@ -159,6 +193,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, operation)
 
     @rule(pair=who, number=few, which=st.none() | few)
+    @possible
     def refresh(self, pair: int, number: int, which: int | None) -> None:
         """Ask for the row anew."""
         both = self.handle(pair, number)
@@ -172,6 +207,7 @@ class DifferentialMachine(RuleBasedStateMachine):
     # -- the session's objects ----------------------------------------------------------------
 
     @rule(pair=who, number=few, which=st.none() | few)
+    @possible
     def expire(self, pair: int, number: int, which: int | None) -> None:
         """Forget an object's attributes, or one."""
         both = self.handle(pair, number)
@@ -179,17 +215,20 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.read(pair, lambda side, place: side.session.expire(both[place], names))
 
     @rule(pair=who)
+    @possible
     def expire_all(self, pair: int) -> None:
         """Forget all attributes."""
         self.read(pair, lambda side, _: side.session.expire_all())
 
     @rule(pair=who, number=few)
+    @possible
     def expunge(self, pair: int, number: int) -> None:
         """Take an object out of the session."""
         both = self.handle(pair, number)
         self.read(pair, lambda side, place: side.session.expunge(both[place]))
 
     @rule(pair=who, expire_on_commit=st.booleans())
+    @possible
     def reopen(self, pair: int, expire_on_commit: bool) -> None:
         """Close the session and begin with a new one."""
         self.pairs[pair].wrote = False
@@ -204,6 +243,7 @@ class DifferentialMachine(RuleBasedStateMachine):
     # -- writing ------------------------------------------------------------------------------
 
     @rule(pair=who, model=models, number=numbers, data=st.data(), how=st.sampled_from("aamb"))
+    @possible
     def create(self, pair: int, model: Any, number: int, data: Any, how: str) -> None:
         """Add, merge, or save in bulk an object."""
         values = key_values(model, number)
@@ -223,6 +263,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.write(pair, operation)
 
     @rule(pair=who, number=few, which=few, data=st.data())
+    @possible
     def change(self, pair: int, number: int, which: int, data: Any) -> None:
         """Set an attribute."""
         both = self.handle(pair, number)
@@ -232,21 +273,23 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.write(pair, lambda side, place: setattr(both[place], name, value))
 
     @rule(pair=who, number=few, other=few, nothing=st.booleans())
+    @possible
     def relate(self, pair: int, number: int, other: int, nothing: bool) -> None:
         """Set a reference to another object."""
         both = self.handle(pair, number)
         known = REFERENCES.get(type(both[0]))
-        assume(known)
+        needs(known)
         name, target = sorted((known or {}).items())[other % len(known or {})]
         value = (None, None) if nothing else self.handle(pair, other)
-        assume(nothing or isinstance(value[0], target))
+        needs(nothing or isinstance(value[0], target))
         self.write(pair, lambda side, place: setattr(both[place], name, value[place]))
 
     @rule(pair=who, number=few, add=st.booleans())
+    @possible
     def mutate(self, pair: int, number: int, add: bool) -> None:
         """Change a value in place."""
         both = self.handle(pair, number)
-        assume(isinstance(both[0], Book))
+        needs(isinstance(both[0], Book))
 
         def operation(side: Side, place: int) -> Any:
             book = both[place]
@@ -258,12 +301,14 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.write(pair, operation)
 
     @rule(pair=who, number=few)
+    @possible
     def delete(self, pair: int, number: int) -> None:
         """Delete an object."""
         both = self.handle(pair, number)
         self.write(pair, lambda side, place: side.session.delete(both[place]))
 
     @rule(pair=who, number=few, key=numbers)
+    @possible
     def change_key(self, pair: int, number: int, key: int) -> None:
         """Change an object's primary key."""
         both = self.handle(pair, number)
@@ -272,11 +317,13 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.write(pair, lambda side, place: setattr(both[place], name, values[name]))
 
     @rule(pair=who)
+    @possible
     def flush(self, pair: int) -> None:
         """Send what is pending."""
         self.read(pair, lambda side, _: side.session.flush())
 
     @rule(pair=who)
+    @possible
     def commit(self, pair: int) -> None:
         """Commit."""
 
@@ -288,6 +335,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.pairs[pair].wrote = False
 
     @rule(pair=who)
+    @possible
     def roll_back(self, pair: int) -> None:
         """Roll back."""
 
@@ -299,15 +347,17 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.pairs[pair].wrote = False
 
     @rule(pair=who)
+    @possible
     def save(self, pair: int) -> None:
         """Begin a savepoint."""
         self.write(pair, lambda side, _: side.savepoints.append(side.session.begin_nested()))
 
     @precondition(lambda self: any(pair.plain.savepoints for pair in self.pairs))
     @rule(pair=who, keep=st.booleans())
+    @possible
     def end_savepoint(self, pair: int, keep: bool) -> None:
         """End the innermost savepoint."""
-        assume(self.pairs[pair].plain.savepoints)
+        needs(self.pairs[pair].plain.savepoints)
 
         def operation(side: Side, _: int) -> None:
             savepoint = side.savepoints.pop()
@@ -321,13 +371,14 @@ class DifferentialMachine(RuleBasedStateMachine):
     @rule(pair=who, model=models, number=numbers, data=st.data(),
           how=st.sampled_from(["update", "delete", "insert", "text", "core"]),
           synchronize=st.sampled_from([False, "evaluate", "fetch"]))  # fmt: skip
+    @possible
     def bulk(
         self, pair: int, model: Any, number: int, data: Any, how: str, synchronize: Any
     ) -> None:
         """Write by a statement."""
         name = data.draw(st.sampled_from(sorted(COLUMNS[model].keys() - {"at"})))
         value = data.draw(st.sampled_from(COLUMNS[model][name]))
-        assume(len(inspect(model).tables) == 1 or how == "text")
+        needs(len(inspect(model).tables) == 1 or how == "text")
         options = {"synchronize_session": synchronize}
         mapper = inspect(model)
         key = mapper.primary_key[0]
@@ -356,6 +407,7 @@ class DifferentialMachine(RuleBasedStateMachine):
         self.write(pair, operation)
 
     @rule(pair=who, number=numbers)
+    @possible
     def collect(self, pair: int, number: int) -> None:
         """Look a row up and load its collection."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ _LIFECYCLE = (
 )  # fmt: skip
 _BROKEN = (DBAPIError, StaleDataError, FlushError)
 _WITHHELD = {"cost"}
+_ADDRESS = re.compile("0x[0-9a-f]+")
 
 
 class Side:
@@ -72,12 +74,23 @@ class Side:
                     self.savepoints = []
                     self.session.rollback()
                 elif isinstance(error, InvalidRequestError):
-                    outcome += (str(error)[:60],)
+                    outcome += (_ADDRESS.sub("", str(error))[:80],)
         warned = [type(one.message).__name__ for one in caught]
         return (outcome, warned, self._happened()), found
 
-    def _happened(self) -> list[Any]:
-        return list(self.events)
+    def _happened(self) -> dict[str, list[Any]]:
+        """What happened to each object, in order; which comes first, sets of objects decide."""
+        found: dict[str, list[Any]] = {"session": []}
+        for one in self.events:
+            if isinstance(one, str):
+                found["session"].append(one)
+            else:
+                *what, name, key = one
+                found.setdefault(f"{name} {key}", []).append(what)
+        for name, events in found.items():
+            if name.endswith(" None"):  # several objects perhaps
+                events.sort(key=repr)
+        return found
 
     def _shown(self, value: Any, found: list[Any]) -> Any:
         if isinstance(value, Base):

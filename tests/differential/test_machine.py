@@ -41,6 +41,7 @@ def run(make_cache: CacheMaker) -> Run:
             ),
         )
         stats = twins.cache.stats()
+        print(stats)
         assert stats.hits > examples, "a machine that hits nothing shows nothing"
         assert stats.corrupt == stats.errors == 0
 

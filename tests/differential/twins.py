@@ -95,8 +95,8 @@ class Twins:
 
     def warm(self) -> None:
         """Have the cache hold every row."""
-        with self.cached() as session:
-            for model in MODELS:
+        for model in MODELS:
+            with self.cached() as session:  # a snapshot fills what it read before it began
                 for number in range(4):
                     session.get(model, key_of(model, number))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql import sqltypes
 
 from sqlalchemy_rediscache.codec.inexact import INEXACT
@@ -12,27 +11,12 @@ from sqlalchemy_rediscache.codec.stored.backends import Backend, Rule, Target, i
 
 _PADDED = (sqltypes.CHAR, sqltypes.NCHAR)
 
-# Exact classes: SQLAlchemy derives types from String that do not keep a text as it is.
+# What the types compile to: SQLAlchemy derives types from String that do not keep a text as it is.
 _TEXTS = frozenset(
     {
-        sqltypes.String,
-        sqltypes.Text,
-        sqltypes.Unicode,
-        sqltypes.UnicodeText,
-        sqltypes.VARCHAR,
-        sqltypes.NVARCHAR,
-        sqltypes.TEXT,
-        sqltypes.CHAR,
-        sqltypes.NCHAR,
-        postgresql.CITEXT,
-        mysql.VARCHAR,
-        mysql.NVARCHAR,
-        mysql.CHAR,
-        mysql.NCHAR,
-        mysql.TEXT,
-        mysql.TINYTEXT,
-        mysql.MEDIUMTEXT,
-        mysql.LONGTEXT,
+        *("string", "text", "unicode", "unicode_text", "CITEXT"),
+        *("VARCHAR", "NVARCHAR", "CHAR", "NCHAR"),
+        *("TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT"),
     }
 )
 
@@ -44,7 +28,7 @@ _MYSQL_SPECIAL = ("ascii", "unicode", "binary", "national")
 def text_rule(target: Target) -> Rule:
     """Texts: exact if they fit and nothing pads them, in a character set that holds them."""
     type_ = target.type_
-    if type(type_) not in _TEXTS:
+    if type_.__visit_name__ not in _TEXTS:
         return inexact
     if target.backend is Backend.MYSQL:
         return _mysql_text(target)

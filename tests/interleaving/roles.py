@@ -1,0 +1,269 @@
+"""What the actors of the scenarios do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
+
+from tests.interleaving.explorer import Player, Role
+
+Change = Callable[[Any], None]
+
+
+def _loaded(player: Player) -> None:
+    """The rows, loaded into a session before the order begins."""
+    session = player.session()
+    player.kept = session, [session.get(player.model, key) for key in player.keys]
+    # Not in the rollback of a transaction: the objects would be expired by it.
+    session.expire_on_commit = False
+    session.commit()
+    session.expire_on_commit = True
+
+
+def writer(
+    name: str, *, a: int | None = None, b: int | None = None, rows: int = 1, first: int = 0
+) -> Role:
+    """Has objects of some rows, changes columns, commits."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            for item in items[first : first + rows]:
+                if a is not None:
+                    item.a = a
+                if b is not None:
+                    item.b = b
+            session.commit()
+
+    return Role(name, play, _loaded, tuple(range(first, first + rows)), tolerates=(StaleDataError,))
+
+
+def loading_writer(name: str, *, a: int) -> Role:
+    """Loads the row itself, then changes it: what it loads may be old when it writes."""
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            item: Any = session.get(player.model, player.keys[0])
+            if item is not None:
+                item.a = a
+                session.commit()
+
+    return Role(name, play, writes=(0,), tolerates=(StaleDataError, OperationalError))
+
+
+def assigner(name: str, *, b: int) -> Role:
+    """Changes `b`, and assigns to `a` the value that it has."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[0].a = 0
+            items[0].b = b
+            session.commit()
+
+    return Role(name, play, _loaded, (0,))
+
+
+def refreshing_writer(name: str, *, a: int) -> Role:
+    """Commits, then looks at its object, which the commit expired."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[0].a = a
+            session.commit()
+
+            def load() -> list[Any]:
+                _ = items[0].a
+                return items[:1]
+
+            player.read(player.keys[:1], load)
+
+    return Role(name, play, _loaded, (0,))
+
+
+def own_reader(name: str, *, a: int) -> Role:
+    """Writes, and looks at what it wrote before it commits."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[0].a = a
+            session.flush()
+            session.expire(items[0])
+
+            def load() -> Any:
+                _ = items[0].a
+                return items[0]
+
+            player.see(player.keys[0], load, (a, 0))
+            session.commit()
+
+    return Role(name, play, _loaded, (0,))
+
+
+def returning_writer(name: str, *, a: int) -> Role:
+    """Writes, and rolls back."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[0].a = a
+            session.flush()
+            session.rollback()
+
+    return Role(name, play, _loaded, (0,))
+
+
+def savepoint_writer(name: str, *, a: int, b: int) -> Role:
+    """Writes `a` in a savepoint that it rolls back, `b` outside, commits."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[0].b = b
+            session.flush()
+            with session.begin_nested() as savepoint:
+                items[0].a = a
+                session.flush()
+                savepoint.rollback()
+            session.commit()
+
+    return Role(name, play, _loaded, (0,))
+
+
+def inserter(name: str, *, a: int) -> Role:
+    """Makes the row, which is not there."""
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            session.add(player.model(id=player.keys[0], a=a, b=0))
+            session.commit()
+
+    return Role(name, play, writes=(0,))
+
+
+def deleter(name: str) -> Role:
+    """Deletes the row."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            session.delete(items[0])
+            session.commit()
+
+    return Role(name, play, _loaded, (0,), tolerates=(StaleDataError, ObjectDeletedError))
+
+
+def bulk_writer(name: str, *, a: int, rows: int = 1, first: int = 0) -> Role:
+    """Changes rows by one UPDATE through the session, without objects."""
+
+    def play(player: Player) -> None:
+        keys = player.keys[first : first + rows]
+        with player.session() as session:
+            session.execute(
+                update(player.model).where(player.model.id.in_(keys)).values(a=a),
+                execution_options={"synchronize_session": False},
+            )
+            session.commit()
+
+    return Role(name, play, writes=tuple(range(first, first + rows)))
+
+
+def reader(name: str, *, times: int = 1, place: int = 0) -> Role:
+    """Reads a row by `get`, each time in a new session."""
+
+    def play(player: Player) -> None:
+        key = player.keys[place]
+        for _ in range(times):
+            with player.session() as session:
+                player.read((key,), lambda one=session: [one.get(player.model, key)])  # type: ignore[misc]
+
+    return Role(name, play)
+
+
+def selecting_reader(name: str) -> Role:
+    """Reads a row by `select().where()`."""
+
+    def play(player: Player) -> None:
+        key = player.keys[0]
+        with player.session() as session:
+            statement = select(player.model).where(player.model.id == key)
+            player.read((key,), lambda: session.scalars(statement).all())
+
+    return Role(name, play)
+
+
+def batch_reader(name: str) -> Role:
+    """Reads all rows by one IN: they must be of one moment."""
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            statement = select(player.model).where(player.model.id.in_(player.keys))
+            player.read(player.keys, lambda: session.scalars(statement).all())
+
+    return Role(name, play)
+
+
+def expired_reader(name: str) -> Role:
+    """Has an object from before, expired by a commit, and looks at it."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            session.commit()
+            session.expire_all()
+
+            def load() -> list[Any]:
+                _ = items[0].a
+                return items[:1]
+
+            player.read(player.keys[:1], load)
+
+    return Role(name, play, _loaded, tolerates=(ObjectDeletedError,))
+
+
+def snapshot_reader(name: str, *, rows: int) -> Role:
+    """Reads every row in a transaction that sees one moment: the one of its first statement."""
+
+    def play(player: Player) -> None:
+        world = player.world
+        with player.session(snapshot=True) as session:
+            # Some statement that is not cached begins the snapshot.
+            session.execute(select(player.model.a).where(player.model.id == -1))
+            moment = len(world.states) - 1
+            for place in range(rows):
+                key = player.keys[place]
+                expected = world.states[moment][key]
+                player.see(key, lambda one=key: session.get(player.model, one), expected)  # type: ignore[misc]
+
+    return Role(name, play)
+
+
+def early_snapshot_reader(name: str) -> Role:
+    """Begins its snapshot by the very read that may fill."""
+
+    def play(player: Player) -> None:
+        with player.session(snapshot=True) as session:
+            key = player.keys[0]
+            player.read((key,), lambda: [session.get(player.model, key)])
+
+    return Role(name, play)
+
+
+def emptier(name: str) -> Role:
+    """Has all rows of the model taken out of the cache: a new generation for writers in flight."""
+
+    def play(player: Player) -> None:
+        cache = player.world.caches[player.process % len(player.world.caches)]
+        cache.invalidate(player.model)
+
+    def prepare(player: Player) -> None:
+        with player.session() as session:  # the cache object must know the engine
+            session.get(player.model, player.keys[0])
+
+    return Role(name, play, prepare)

@@ -1,0 +1,292 @@
+"""A real Redis, a real database and real caches whose every call can be stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache
+from sqlalchemy_rediscache.errors import CacheUnavailable
+from tests.interleaving.stepping import Actor, Op, Stepper
+from tests.servers import Database
+
+Row = tuple[int, int] | None
+State = dict[int, Row]
+
+
+class Base(DeclarativeBase):
+    """The models of the explorer."""
+
+
+class Item(CacheMixin, Base):
+    """Written through: a commit publishes what it wrote."""
+
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    a: Mapped[int]
+    b: Mapped[int]
+
+
+class Plain(CacheMixin, Base):
+    """Only ever emptied by a commit."""
+
+    __tablename__ = "plain"
+    __cache__ = CachePolicy(write="invalidate")
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    a: Mapped[int]
+    b: Mapped[int]
+
+
+class SteppedTransport:
+    """Stands before a cache's transport: each exchange is a step of the running actor."""
+
+    def __init__(self, inner: Any, world: World, cache: RedisCache) -> None:
+        self._inner = inner
+        self._world = world
+        self._cache = cache
+        self._epoch = 0
+
+    def exchange(self, frame: Any, replies: int, undo: Any = None) -> list[Any]:
+        world = self._world
+        actor = world.stepper.current
+        parts = frame(b"").split(b"\r\n")
+        name = world.script_names.get(parts[4], "") if parts[2] == b"EVALSHA" else ""
+        how = world.stepper.park(Op("redis", name or parts[2].decode()))
+        if how == "unsent":
+            raise CacheUnavailable("not sent")
+        if name == "lock" and actor is not None:
+            keys = int(parts[6])
+            actor.tokens.add(parts[8 + 2 * (keys + 2)])
+        if self._epoch != world.epoch:  # what a new connection to a restarted server does
+            self._epoch = world.epoch
+            self._cache._services.store.server.saw(world.run(b"run"))  # noqa: SLF001
+        found: list[Any] = self._inner.exchange(
+            lambda run: frame(world.run(run)), replies, undo
+        )
+        if world.verbose:
+            world.stepper.note(str(found)[:120])
+        if how == "lost":
+            raise CacheUnavailable("done, but the answer was lost")
+        return found
+
+    def pause(self, seconds: float) -> None:
+        self._world.stepper.park(Op("pause", "waits for another's fill"))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class World:
+    """What all orders of a scenario are run in.
+
+    Args:
+        database: Where the rows are.
+        redis_url: Where the cache is.
+        model: The class of the rows.
+        processes: One cache for each actor, as in so many processes; else one for all.
+        snapshots: Transactions see one moment: REPEATABLE READ, or SQLite with a real BEGIN.
+        options: For `RedisCache`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        redis_url: str,
+        *,
+        model: type[Item] | type[Plain] = Item,
+        processes: int = 1,
+        snapshots: bool = False,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.database = database
+        self.verbose = False
+        self.epoch = 0
+        self.states: list[State] = []
+        self.keys: tuple[int, ...] = ()
+        self._next_key = 1
+        self.stepper = Stepper(lambda: len(self.states) - 1)
+        self.redis = redis.Redis.from_url(redis_url)
+        self.engine = self._engine(snapshots=snapshots)
+        self._snapshots = self.engine
+        if database.name == "postgresql":
+            self._snapshots = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._truth = self._raw_connection()
+        Base.metadata.drop_all(self.engine)
+        Base.metadata.create_all(self.engine)
+        chosen = {"read_timeout": 5.0, "lease_wait": 0.0, **(options or {})}
+        self.caches = [RedisCache(redis_url, prefix="t", **chosen) for _ in range(processes)]
+        self.script_names: dict[bytes, str] = {}
+        self._latest = [self._enabled(cache, self.engine) for cache in self.caches]
+        self._snapshot = [self._enabled(cache, self._snapshots) for cache in self.caches]
+        for cache in self.caches:
+            scripts = cache._services.store.blocking  # noqa: SLF001 - where calls are made
+            scripts.transport = SteppedTransport(scripts.transport, self, cache)
+        self.learn_scripts()
+
+    def learn_scripts(self) -> None:
+        """Note which script is which, after a test changed one."""
+        for cache in self.caches:
+            scripts = cache._services.store.blocking._scripts  # noqa: SLF001
+            self.script_names |= {script.sha: name for name, script in scripts.items()}
+
+    def run(self, run: bytes) -> bytes:
+        """The run id of the server: another one after each restart."""
+        return b"%b.%d" % (run, self.epoch) if self.epoch else run
+
+    def _enabled(self, cache: RedisCache, engine: Engine) -> sessionmaker[Session]:
+        factory = sessionmaker(engine)
+        cache.enable(factory)
+        return factory
+
+    def _engine(self, *, snapshots: bool) -> Engine:
+        sqlite = self.database.name == "sqlite"
+        arguments: dict[str, Any] = (
+            {"timeout": 3.0} if sqlite else {"options": "-c lock_timeout=3s"}
+        )
+        engine = self.database.engine(connect_args=arguments, pool_size=10)
+        if sqlite:
+            event.listen(engine, "connect", _prepare_sqlite(snapshots))
+        if sqlite and snapshots:
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        for name in ("do_execute", "do_executemany"):
+            event.listen(engine, name, self._before_statement)
+        event.listen(engine, "do_execute_no_params", self._before_plain_statement)
+        dialect: Any = engine.dialect
+        dialect.do_commit = self._ending(dialect.do_commit, "commit", "COMMIT")
+        dialect.do_rollback = self._ending(dialect.do_rollback, "rollback", "ROLLBACK")
+        return engine
+
+    def _before_statement(
+        self, cursor: Any, statement: str, parameters: Any, context: Any
+    ) -> None:
+        self._before_plain_statement(cursor, statement, context)
+
+    def _before_plain_statement(self, cursor: Any, statement: str, context: Any) -> None:
+        verb = statement.split(None, 1)[0]
+        if verb in ("INSERT", "UPDATE", "DELETE"):
+            self.stepper.park(Op("dml", verb))
+        elif verb == "SELECT":
+            self.stepper.park(Op("select", verb))
+
+    def _ending(self, original: Callable[[Any], None], kind: str, label: str) -> Any:
+        def end(connection: Any) -> None:
+            actor = self.stepper.current
+            if actor is not None and (kind == "commit" or (actor.holding and not actor.dead)):
+                self.stepper.park(Op(kind, label))
+            wrote = actor is not None and actor.holding
+            original(connection)
+            if wrote:
+                self.stepper.done_writing()
+                if kind == "commit":
+                    self.states.append(self.truth())
+
+        return end
+
+    # -- one order ----------------------------------------------------------------------------
+
+    def reset(self, rows: int, *, absent: bool = False) -> None:
+        """Forget everything and make new rows (0, 0), or only find keys for them."""
+        self.stepper.actors = []
+        self.redis.flushall()
+        self.epoch = 0
+        for cache in self.caches:
+            services: Any = cache._services  # noqa: SLF001
+            services.store._generations.clear()  # noqa: SLF001
+            services.stamps.clear()
+            services.store.server._hold_until = 0.0  # noqa: SLF001
+            services.store.server._run = None  # noqa: SLF001
+            services.store.blocking.transport._epoch = 0  # noqa: SLF001
+            cache._debts._owed.clear()  # noqa: SLF001
+        self.keys = tuple(range(self._next_key, self._next_key + rows))
+        self._next_key += rows
+        if not absent:
+            cursor = self._truth.cursor()
+            listed = ", ".join(f"({key}, 0, 0)" for key in self.keys)
+            cursor.execute(f"INSERT INTO {self.model.__tablename__} (id, a, b) VALUES {listed}")
+            cursor.close()
+        self.states = [self.truth()]
+
+    def settle(self, *, warm: bool) -> None:
+        """After the preparations: all processes know the generation; the rows may be cold."""
+        known: dict[bytes, bytes] = {}
+        for cache in self.caches:
+            known |= cache._services.store._generations  # noqa: SLF001
+        for cache in self.caches:
+            cache._services.store._generations.update(known)  # noqa: SLF001
+        if not warm:
+            for key in self._keys():
+                if not key.endswith(b":guard"):
+                    self.redis.delete(key)
+
+    def truth(self) -> State:
+        """What is committed, from the database."""
+        cursor = self._truth.cursor()
+        listed = ", ".join(map(str, self.keys))
+        cursor.execute(f"SELECT id, a, b FROM {self.model.__tablename__} WHERE id IN ({listed})")
+        found = {key: (a, b) for key, a, b in cursor.fetchall()}
+        cursor.close()
+        return {key: found.get(key) for key in self.keys}
+
+    def session(self, process: int, *, snapshot: bool = False) -> Session:
+        """A new session of a process's cache."""
+        factories = self._snapshot if snapshot else self._latest
+        return factories[process % len(factories)]()
+
+    # -- what happens by itself ---------------------------------------------------------------
+
+    def restart_redis(self) -> None:
+        """What a restart without persistence does, as every process sees it."""
+        self.redis.flushall()
+        self.epoch += 1
+
+    def expire_leases(self) -> None:
+        """Let the time of every lease pass."""
+        for key in self._keys():
+            fields = self.redis.hgetall(key)
+            if b"lease" in fields and len(fields) == 1:
+                self.redis.delete(key)
+            elif b"lease" in fields:
+                self.redis.hset(key, "lease", fields[b"lease"].rpartition(b"|")[0] + b"|1")
+
+    def has_leases(self) -> bool:
+        """Is a lease out?"""
+        return any(self.redis.hexists(key, "lease") for key in self._keys())
+
+    def expire_locks(self, actors: list[Actor]) -> None:
+        """Let the locks of those who died be due."""
+        names = {kind + token for one in actors if one.dead for token in one.tokens
+                 for kind in (b"w:", b"W:")}  # fmt: skip
+        for key in self._keys():
+            for name in names.intersection(self.redis.hkeys(key)):
+                self.redis.hset(key, name, "1")
+
+    def _keys(self) -> list[bytes]:
+        return list(self.redis.scan_iter("t:*", count=1000))
+
+    # -- end ----------------------------------------------------------------------------------
+
+    def _raw_connection(self) -> Any:
+        connection = self.database.engine(isolation_level="AUTOCOMMIT").raw_connection()
+        return connection
+
+    def close(self) -> None:
+        """Close what was opened; the database fixture disposes of the engines."""
+        for cache in self.caches:
+            cache.close()
+        self._truth.close()
+        self.redis.close()
+
+
+def _prepare_sqlite(snapshots: bool) -> Callable[[Any, Any], None]:
+    def prepare(connection: Any, record: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = WAL" if snapshots else "PRAGMA journal_mode = TRUNCATE")
+        if snapshots:
+            connection.isolation_level = None  # so that BEGIN is ours to send
+
+    return prepare
