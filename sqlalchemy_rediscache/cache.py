@@ -61,7 +61,7 @@ class RedisCache:
         ServerRefused: The server refuses our login or is older than Redis 6.2.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but one by name, with defaults)
         self,
         server: Any,
         *,
@@ -371,7 +371,7 @@ def _after_fork(cache: RedisCache) -> Callable[[], None]:
     def in_child() -> None:
         alive = known()
         if alive is not None:
-            alive._counters.reset_lock()  # noqa: SLF001
+            alive._counters.reset_lock()
 
     return in_child
 

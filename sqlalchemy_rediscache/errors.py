@@ -4,12 +4,12 @@
 
     CacheError
     ├── ConfigurationError      the cache, a model or a factory was set up wrongly: fix the code
-    │   ├── UncacheableModel    this mapped class can't be cached: see the reason, or don't register it
+    │   ├── UncacheableModel    this mapped class can't be cached: the message says why
     │   ├── AlreadyEnabled      this factory belongs to another cache: disable that one first
     │   └── ServerRefused       Redis can't be used as configured: URL, password, version
     ├── CacheUnavailable        Redis did not answer: retry, or go on without the cache
     ├── EncodeError             a value can't be stored exactly: the row stays out of the cache
-    └── DecodeError             what Redis holds is not one of our rows: it is deleted and read again
+    └── DecodeError             what Redis holds is not one of our rows: it is deleted, read anew
 
 Reads never raise any of them: a read that meets one is answered by the database and counted.
 """
@@ -22,7 +22,7 @@ class CacheError(Exception):
 
 
 class ConfigurationError(CacheError):
-    """The cache, a model or a factory is set up in a way that can't work; the message says what to do."""
+    """The cache, a model or a factory can't work as it is set up; the message says what to do."""
 
 
 class UncacheableModel(ConfigurationError):

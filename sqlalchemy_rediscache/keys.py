@@ -1,9 +1,9 @@
 """Every key format in one place.
 
-A row lives at ``{prefix}:{layout}:{{region.bucket}}:{generation}:{primary key}``, its bucket's guard
-at ``{prefix}:{layout}:{{region.bucket}}:guard``. The braces are a Redis Cluster hash tag: the guard,
-its rows and the scripts that touch them meet on one slot. The region's name carries a digest of the
-scope, so that two databases, two tenants or two schemas never share a key.
+A row lives at ``{prefix}:{layout}:{{region.bucket}}:{generation}:{primary key}``, its bucket's
+guard at ``{prefix}:{layout}:{{region.bucket}}:guard``. The braces are a Redis Cluster hash tag: the
+guard, its rows and the scripts that touch them meet on one slot. The region's name carries a digest
+of the scope, so that two databases, two tenants or two schemas never share a key.
 """
 
 from __future__ import annotations

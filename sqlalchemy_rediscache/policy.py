@@ -9,6 +9,9 @@ from .errors import ConfigurationError
 
 Write = Literal["through", "invalidate"]
 
+_SHORTEST_TTL = 0.001
+_LONGEST_TTL = 10 * 365 * 86400
+_MOST_JITTER = 0.9
 _REGION_BYTES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -42,9 +45,9 @@ class CachePolicy:
     region: str | None = None
 
     def __post_init__(self) -> None:
-        _check(_is_number(self.ttl) and 0.001 <= self.ttl <= 10 * 365 * 86400, "ttl", self.ttl,
+        _check(_is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
                "a number of seconds above 0 (an entry without expiry is a fault)")  # fmt: skip
-        _check(_is_number(self.jitter) and 0 <= self.jitter <= 0.9, "jitter", self.jitter,
+        _check(_is_number(self.jitter) and 0 <= self.jitter <= _MOST_JITTER, "jitter", self.jitter,
                "a share from 0 to 0.9")  # fmt: skip
         _check(_is_number(self.negative_ttl) and self.negative_ttl >= 0, "negative_ttl",
                self.negative_ttl, "a number of seconds, or 0 to remember no absence")  # fmt: skip

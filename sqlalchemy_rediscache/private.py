@@ -78,7 +78,7 @@ def subject(statement: Any) -> Mapper[Any] | None:
 def entity_of(selected_column: Any) -> Any:
     """The mapper (or alias) that an entity in a SELECT stands for, None for a plain column."""
     annotations = getattr(selected_column, "_annotations", None)
-    if not annotations or "entity_namespace" not in annotations and "parententity" not in annotations:
+    if not annotations or "parententity" not in annotations:
         return None
     if selected_column.__visit_name__ in ("column", "label"):
         return None
@@ -97,7 +97,9 @@ def only_load_props(statement: Any) -> frozenset[str] | None:
 
 def refreshed(state: ORMExecuteState) -> InstanceState[Any] | None:
     """The object whose attributes a statement loads, None for an ordinary SELECT."""
-    return state.load_options._refresh_state  # type: ignore[return-value]
+    options: Any = state.load_options
+    found: InstanceState[Any] | None = options._refresh_state
+    return found
 
 
 def is_user_refresh(state: ORMExecuteState) -> bool:
@@ -158,6 +160,7 @@ class ReplayedCursor:
         self.closed = self.closed or hard
 
     def close(self) -> None:
+        """Close it, as a cursor."""
         self.closed = True
 
 
@@ -194,9 +197,8 @@ def compile_cached(
     """The compiled statement without a connection, and the getters its rows need."""
     parameters = state.parameters
     keys = sorted(parameters) if isinstance(parameters, dict) else []
-    compiled = state.statement._compile_w_cache(  # type: ignore[attr-defined]
-        dialect, compiled_cache=cache, column_keys=keys
-    )[0]
+    statement: Any = state.statement
+    compiled: Any = statement._compile_w_cache(dialect, compiled_cache=cache, column_keys=keys)[0]
     places: dict[Any, int] = {}
     for index, entry in enumerate(compiled._result_columns):
         for one in entry[2]:
@@ -233,7 +235,7 @@ def entity_result(statement: Any, mapper: Mapper[Any], objects: Sequence[Any]) -
         if SQLALCHEMY_2_1
         else {"_unique_filters": [id]}
     )
-    metadata = SimpleResultMetaData([mapper.class_.__name__], extra, **filters)  # type: ignore[arg-type]
+    metadata = SimpleResultMetaData([mapper.class_.__name__], extra, **filters)
 
     def chunks(size: int | None) -> Iterator[Sequence[Any]]:
         if size is None:
@@ -375,7 +377,8 @@ def expired_loader(mapper: Mapper[Any]) -> Callable[[Any, Any, Any], Any]:
 
 def set_expired_loader(mapper: Mapper[Any], loader: Callable[[Any, Any, Any], Any]) -> None:
     """Replace what loads expired attributes of a class's objects."""
-    mapper.class_manager.expired_attribute_loader = loader
+    manager: Any = mapper.class_manager
+    manager.expired_attribute_loader = loader
 
 
 def may_load(passive: PassiveFlag) -> bool:
@@ -412,10 +415,9 @@ def persistence_statement(context: Any, mapper_caches: Callable[[Any], bool]) ->
 
 def default_isolation(dialect: Dialect) -> str | None:
     """The isolation level of new connections, None while the dialect has not connected."""
-    level = getattr(dialect, "_on_connect_isolation_level", None) or getattr(
+    return getattr(dialect, "_on_connect_isolation_level", None) or getattr(
         dialect, "default_isolation_level", None
     )
-    return level
 
 
 def connection_of(session: Session, bind_arguments: dict[str, Any]) -> Connection:
@@ -425,7 +427,8 @@ def connection_of(session: Session, bind_arguments: dict[str, Any]) -> Connectio
 
 def own_bindings(session: Session) -> bool:
     """Does the session find its engine in SQLAlchemy's own way, with one bind for all?"""
-    return type(session).get_bind is Session.get_bind and not session.__dict__.get("_Session__binds")
+    kept = session.__dict__
+    return type(session).get_bind is Session.get_bind and not kept.get("_Session__binds")
 
 
 def session_options(session: Session) -> Any:
@@ -446,11 +449,11 @@ def table_column(column: Any) -> Any:
 
 def in_context(state: ORMExecuteState) -> bool:
     """Is the statement part of another load (a path, a refresh), which marks what it loads?"""
-    options = state.load_options
+    options: Any = state.load_options
+    statement: Any = state.statement
     if options._refresh_state is not None or options._lazy_loaded_from is not None:
         return True
-    path = getattr(state.statement._compile_options, "_current_path", None)  # type: ignore[attr-defined]
-    return bool(path)
+    return bool(getattr(statement._compile_options, "_current_path", None))
 
 
 def populates_existing(state: ORMExecuteState) -> bool:
@@ -476,8 +479,8 @@ def is_text(compiled: Any) -> bool:
 
 def has_writing_cte(compiled: Any) -> bool:
     """Does a SELECT write through a common table expression?"""
-    ctes = getattr(compiled, "ctes", None)
-    return bool(ctes) and any(getattr(cte.element, "is_dml", False) for cte in ctes)
+    ctes = getattr(compiled, "ctes", None) or ()
+    return any(getattr(cte.element, "is_dml", False) for cte in ctes)
 
 
 def sent_by_flush(context: Any, flushing: bool) -> bool:

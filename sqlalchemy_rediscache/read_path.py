@@ -155,7 +155,7 @@ class ReadPath:
         hits = 0
         decode, key_of = region.codec.decode, region.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
-            if row.__class__ is State:
+            if isinstance(row, State):
                 state = row
                 if row is State.TOO_LARGE:
                     self._counters.add("corrupt")
@@ -165,12 +165,13 @@ class ReadPath:
                 self._counters.add("negative_hits")
                 outcomes.append(Outcome(None, True))
             else:
+                values, key = [], None
                 try:
                     values = decode(row)
                     # What decodes must also be the row that was asked for.
                     key = key_of(values)
                 except DecodeError:
-                    key = None
+                    pass
                 if key is None or key.encode() != token:
                     corrupt.append(token)
                     outcomes.append(Outcome())

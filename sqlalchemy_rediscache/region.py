@@ -1,4 +1,4 @@
-"""`Region`: one mapper, compiled for one dialect: what its rows look like in Redis and in a session."""
+"""`Region`: one mapper, compiled for one dialect: its rows in Redis and in a session."""
 
 from __future__ import annotations
 

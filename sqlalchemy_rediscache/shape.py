@@ -49,9 +49,8 @@ def shape_of(mapper: Mapper[Any], dialect: Dialect) -> Shape:
         tables.update(sub.tables)
     columns, whole = [], True
     for column in found:
-        if isinstance(column, Column) and column.table in tables:
-            columns.append(column)
-        elif _depends_on_row_only(column, tables):
+        own = isinstance(column, Column) and column.table in tables
+        if own or _depends_on_row_only(column, tables):
             columns.append(column)
         else:
             whole = False
@@ -72,6 +71,7 @@ def _depends_on_row_only(element: Any, tables: set[Any]) -> bool:
     """Is a labelled expression made of the row's own columns and functions without surprises?"""
     if not isinstance(element, Label):
         return False
+    part: Any
     for part in visitors.iterate(element):
         kind = part.__visit_name__
         if kind == "column":

@@ -128,8 +128,10 @@ class WriteSet:
         return place in self.regions or token in self.rows.get(place, ())
 
     def forget_values(self) -> None:
-        """A savepoint was rolled back: what was written since can't be told apart, so that nothing
-        is published; everything stays to be invalidated."""
+        """Publish nothing of what was written so far; all of it stays to be invalidated.
+
+        After the rollback of a savepoint: what was written since can't be told apart.
+        """
         for rows in self.rows.values():
             for token in rows:
                 rows[token] = RowWrite()
@@ -177,7 +179,7 @@ class WritePath:
             self._counters.add("errors")
             if self._strict:
                 raise CacheUnavailable(
-                    f"the commit was not allowed to go on without the cache: {error}. Try again, or "
+                    f"a strict cache lets no commit go on without it: {error}. Try again, or "
                     'use consistency="available"'
                 ) from error
             # The lock may have reached Redis or not. Either way the rows are invalidated after

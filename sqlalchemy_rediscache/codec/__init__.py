@@ -7,10 +7,10 @@ gives it, same value and same Python type, or it is refused.
 
 from __future__ import annotations
 
-from sqlalchemy_rediscache.codec.columns import uncacheable
-from sqlalchemy_rediscache.codec.identity import IdentityCodec
-from sqlalchemy_rediscache.codec.inexact import INEXACT, Inexact
-from sqlalchemy_rediscache.codec.row import ABSENT_ROW, RowCodec
+from .columns import uncacheable
+from .identity import IdentityCodec
+from .inexact import INEXACT, Inexact
+from .row import ABSENT_ROW, RowCodec
 
 __all__ = [
     "ABSENT_ROW",

@@ -19,8 +19,9 @@ from ..region import Region
 from ..stats import Counters
 from ..store import Scripts, Store
 from ..write_path import WritePath
-from .engines import EngineInfo, View
+from .engines import EngineInfo
 from .unit import Unit
+from .view import View
 
 
 class Access(NamedTuple):

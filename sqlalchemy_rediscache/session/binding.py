@@ -78,7 +78,7 @@ class Binding:
 
     Args:
         hooks: The cache's listeners.
-        target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker`` or a class of sessions.
+        target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker``, or a class.
 
     Raises:
         AlreadyEnabled: Another cache holds the target.
@@ -145,8 +145,10 @@ class _Factory:
     def get(self) -> type[Session]:
         if not self.is_async:
             return self._factory.class_  # type: ignore[no-any-return]
-        kept = self._factory.kw.get("sync_session_class")
-        return kept if kept is not None else self._factory.class_.sync_session_class
+        kept: type[Session] | None = self._factory.kw.get("sync_session_class")
+        made_by: Any = self._factory.class_
+        found: type[Session] = made_by.sync_session_class if kept is None else kept
+        return found
 
     def set(self, session_class: type[Session]) -> None:
         if self.is_async:
@@ -177,6 +179,6 @@ def _resolve(target: Any) -> tuple[_Factory | None, type[Session]]:
         if isinstance(target, type) and issubclass(target, AsyncSession):
             return None, target.sync_session_class
     raise ConfigurationError(
-        f"enable() takes a sessionmaker, scoped_session, async_sessionmaker or a class of sessions, "
+        "enable() takes a sessionmaker, scoped_session, async_sessionmaker or a class of sessions, "
         f"not {target!r}"
     )

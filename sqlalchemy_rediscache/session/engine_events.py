@@ -15,9 +15,10 @@ from .. import private
 from ..region import Region
 from ..write_path import WriteSet
 from .access import Services
-from .engines import EngineInfo, View
+from .engines import EngineInfo
 from .plans import Plans
 from .unit import Unit
+from .view import View
 
 _READS = re.compile(
     r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*\(*\s*"
@@ -25,7 +26,7 @@ _READS = re.compile(
     r"RELEASE|SET|ANALYZE|VACUUM|LISTEN|NOTIFY|UNLISTEN|LOCK|FETCH|DECLARE|CLOSE|USE|CHECKPOINT)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_ISOLATION = re.compile(r"\bISOLATION\b|\bTRANSACTION_READ_ONLY\b|\bread_uncommitted\b", re.IGNORECASE)
+_ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
 _WRITES_INSIDE = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO)\b", re.IGNORECASE)
 
 
@@ -188,8 +189,8 @@ class EngineEvents:
         self.on_commit(connection)
 
     # A transaction that no session of ours has: it was begun with Core, or a session left it to
-    # whoever began it. Nobody tells when its COMMIT is over: the first sign is the connection's next
-    # transaction, or its way back to the pool.
+    # whoever began it. Nobody tells when its COMMIT is over: the first sign is the connection's
+    # next transaction, or its way back to the pool.
 
     def _keep(self, connection: Connection, unit: Unit) -> None:
         earlier = self.unit(connection)
@@ -248,8 +249,10 @@ class EngineEvents:
             unit.doubtful = True
 
     def hand_over(self, unit: Unit) -> bool:
-        """A session is done with a transaction that others go on with: keep its writes with the
-        connection until the database's own COMMIT. False when there is no such transaction."""
+        """Keep a session's writes with a connection whose transaction others go on with.
+
+        They are locked at the database's own COMMIT. False when no such transaction is open.
+        """
         open_ = [one for one in unit.connections if not one.closed and one.in_transaction()]
         for connection in open_:
             self._keep(connection, unit)
@@ -260,8 +263,8 @@ class EngineEvents:
         for connection in unit.connections:
             if connection.__dict__.get(self._key) is unit:
                 del connection.__dict__[self._key]
-        if unit.engine is not None:
-            unit.engine.leave(unit)
+        if unit.leave is not None:
+            unit.leave(unit)
 
 
 def _merge(into: WriteSet, other: WriteSet) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import secrets
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.orm import Mapper
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import LRUCache
@@ -20,36 +19,8 @@ from ..models import Models
 from ..region import Region
 from ..shape import Hydration
 from .expired import install
-
-if TYPE_CHECKING:
-    from .unit import Unit
-
-_NO_MAP: dict[Any, Any] = {}
-
-
-class View(enum.Enum):
-    """What the statements of one transaction see of others' commits."""
-
-    LATEST = "each statement sees what is committed when it starts"
-    SNAPSHOT = "all statements see what was committed when the first one started"
-    CLOSED = "the cache stays out: uncommitted data, a serializable order, or unknown"
-
-
-_LEVELS = {
-    "READ COMMITTED": View.LATEST,
-    "REPEATABLE READ": View.SNAPSHOT,
-    "SNAPSHOT": View.SNAPSHOT,
-}
-_DEFAULT_VIEWS = {"postgresql": View.LATEST, "oracle": View.LATEST, "mssql": View.LATEST}
-
-
-def view_of(dialect: Dialect, level: str | None) -> View:
-    """The view of transactions at an isolation level; None is the database's default."""
-    if level is None:
-        return _DEFAULT_VIEWS.get(dialect.name, View.SNAPSHOT)
-    if dialect.name == "sqlite" and level == "SERIALIZABLE":
-        return View.SNAPSHOT  # its only isolated level: a reader keeps the state it first read
-    return _LEVELS.get(level.upper(), View.CLOSED)
+from .unit import Unit
+from .view import View, view_of
 
 
 class EngineInfo:
@@ -69,8 +40,7 @@ class EngineInfo:
         self.is_async = bool(engine.dialect.is_async)
         self.database = database_name(engine)
         self.compiled: LRUCache[Any, Any] = LRUCache(200)
-        """Statements compiled for replay only: never sent, since the dialect may not have
-        connected yet."""
+        """Compiled for replay only, never sent: the dialect may not have connected yet."""
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
         self._token = object()
@@ -83,18 +53,13 @@ class EngineInfo:
         self._level = options.get("isolation_level")
 
     def join(self, unit: Unit) -> None:
-        """A transaction begins on a connection that others may be using (see
-        `shares_connections`)."""
+        """A transaction begins on a connection that others may use, see `shares_connections`."""
         if len(self._units) > 0 and unit not in self._units:
             unit.mixed = True
             for other in self._units:
                 other.mixed = True
-        unit.engine = self
+        unit.leave = self._units.discard
         self._units.add(unit)
-
-    def leave(self, unit: Unit) -> None:
-        """It is over."""
-        self._units.discard(unit)
 
     def beside(self, unit: Unit | None) -> list[Unit]:
         """The other open transactions that wrote, on a connection that may be the same."""

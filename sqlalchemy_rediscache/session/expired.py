@@ -24,11 +24,16 @@ class ExpiredLoader:
     def __call__(
         self, state: InstanceState[Any], names: set[str], passive: PassiveFlag
     ) -> None:
+        """Load attributes of an object."""
         session: Session | None = state.session
         binding = getattr(session, "_rediscache_binding", None)
-        if session is not None and binding is not None and names:
-            if binding.load_expired(session, state, names, passive):
-                return
+        if (
+            session is not None
+            and binding is not None
+            and names
+            and binding.load_expired(session, state, names, passive)
+        ):
+            return
         self.original(state, names, passive)
 
 

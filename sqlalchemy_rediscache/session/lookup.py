@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
-from sqlalchemy.orm import InstanceState, LoaderCallableStatus, Mapper, RelationshipProperty, Session
+from sqlalchemy.orm import (
+    InstanceState,
+    LoaderCallableStatus,
+    Mapper,
+    RelationshipProperty,
+    Session,
+)
 from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy.util import EMPTY_DICT
 
@@ -37,14 +43,14 @@ class CachedSession(Session):
         # and it comes after all others.
         if kwargs.get("_add_event") is None and self._rediscache_lookups.concerned(statement):
             kwargs["_add_event"] = self._rediscache_binding.on_execute
-        return super()._execute_internal(statement, *args, **kwargs)  # type: ignore[misc]
+        return super()._execute_internal(statement, *args, **kwargs)
 
     def _get_impl(self, *args: Any, options: Any = None, **kwargs: Any) -> Any:
         if not options:
-            return super()._get_impl(*args, options=options, **kwargs)  # type: ignore[misc]
+            return super()._get_impl(*args, options=options, **kwargs)
         self._rediscache_options = True  # the lookup below is not told of them
         try:
-            return super()._get_impl(*args, options=options, **kwargs)  # type: ignore[misc]
+            return super()._get_impl(*args, options=options, **kwargs)
         finally:
             self._rediscache_options = False
 
@@ -58,7 +64,7 @@ class CachedSession(Session):
         execution_options: Any = EMPTY_DICT,
         bind_arguments: Any = None,
     ) -> Any:
-        found = super()._identity_lookup(  # type: ignore[misc]
+        found = super()._identity_lookup(
             mapper,
             primary_key_identity,
             identity_token,

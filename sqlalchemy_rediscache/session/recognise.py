@@ -8,7 +8,12 @@ from typing import Any
 from sqlalchemy import Column
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, ColumnElement
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    ColumnElement,
+)
 
 from .. import private
 
@@ -28,8 +33,6 @@ def key_lookup(
     if not private.plain_select(statement):
         return None
     given = parameters if parameters is not None else {}
-    if not isinstance(given, Mapping):
-        return None
     wheres = private.criteria(statement)
     clause, names = private.get_clause(mapper)
     if len(wheres) == 1 and wheres[0] is clause:
@@ -105,7 +108,8 @@ def _column(element: ColumnElement[Any]) -> Column[Any] | None:
         return None
     if private.entity_of_attribute(element):
         return None
-    return element.table.c.get(element.key) if element.table is not None else None
+    found: Column[Any] | None = element.table.c.get(element.key)
+    return found
 
 
 _MISSING = object()

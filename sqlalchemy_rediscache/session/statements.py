@@ -9,6 +9,7 @@ exactly as it does for rows of a cursor.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,9 +98,8 @@ class Statements:
         unit = known_unit(session)
         refresh = lookup.mode == "refresh" or _reloads(lookup.state)
         permit = services.permit(session, unit, access, refresh=refresh)
-        if permit is None or (
-            unit is not None and any(unit.writes.wrote(access.place, name) for name in lookup.tokens)
-        ):
+        wrote = unit.writes.wrote if unit is not None else None
+        if permit is None or (wrote and any(wrote(access.place, name) for name in lookup.tokens)):
             services.counters.add("bypassed")
             return None
         plan = self._plan(lookup)
@@ -224,7 +224,7 @@ def _reloads(state: ORMExecuteState) -> bool:
 
 
 def _expected(unit: Unit | None, access: Access, tokens: Sequence[bytes]) -> list[Lease] | None:
-    """The lease of a lookup that has just missed and led to this statement, None if there was none."""
+    """The lease of a lookup that has just missed and led to this statement; None without one."""
     if unit is None or len(tokens) != 1:
         return None
     key = (access.place, tokens[0], access.region.field)
@@ -246,10 +246,8 @@ def _ordered(region: Region, outcomes: Sequence[Outcome]) -> list[list[Any]]:
     """The rows in primary key order, which is what databases give for a list of keys as a rule."""
     rows = [outcome.values for outcome in outcomes if outcome.values is not None]
     if len(rows) > 1:
-        try:
+        with contextlib.suppress(TypeError):  # keys without an order
             rows.sort(key=lambda values: [values[place] for place in region.key_places])
-        except TypeError:
-            pass  # keys without an order
     return rows
 
 

@@ -13,14 +13,12 @@
 
 from __future__ import annotations
 
-
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, SessionTransaction
 
 from ..store import Scripts
 from .access import Services
 from .engine_events import EngineEvents
-from .engines import View
 from .unit import Unit, end_unit, known_unit, unit_of
 
 

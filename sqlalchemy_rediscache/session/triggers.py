@@ -86,4 +86,11 @@ def _mysql(connection: Connection, table: Table, schema: str | None) -> str:
     )
 
 
-_QUERIES: Final[Mapping[str, Callable[[Connection, Table, str | None], str]]] = {"postgresql": _postgresql, "sqlite": _sqlite, "mysql": _mysql, "mariadb": _mysql}
+_Query = Callable[[Connection, Table, str | None], str]
+
+_QUERIES: Final[Mapping[str, _Query]] = {
+    "postgresql": _postgresql,
+    "sqlite": _sqlite,
+    "mysql": _mysql,
+    "mariadb": _mysql,
+}

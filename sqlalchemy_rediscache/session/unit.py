@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
@@ -11,10 +12,7 @@ from sqlalchemy.orm import Session
 from ..keys import Place
 from ..store import Lease
 from ..write_path import WriteSet
-from .engines import View
-
-if TYPE_CHECKING:
-    from .engines import EngineInfo
+from .view import View
 
 _KEY = "_rediscache_unit"
 
@@ -40,7 +38,7 @@ class Unit:
         committing: A COMMIT was sent; until it is known how it ended, nothing is released.
         doubtful: The connection was lost while the COMMIT was under way.
         is_async: Redis is reached through the event loop.
-        engine: Its engine, where sessions of that may share a connection; else None.
+        leave: Tells those who share its connection that it is over; None where nobody can.
         mixed: Another session was on the same connection meanwhile.
         session: Whose transaction it is; None for one that no session of ours began.
     """
@@ -51,10 +49,10 @@ class Unit:
         "committing",
         "connections",
         "doubtful",
-        "engine",
         "flushing",
         "is_async",
         "leases",
+        "leave",
         "mixed",
         "schema_map",
         "session",
@@ -78,7 +76,7 @@ class Unit:
         self.doubtful = False
         self.is_async = False
         self.mixed = False
-        self.engine: EngineInfo | None = None
+        self.leave: Callable[[Unit], None] | None = None
         self.session: weakref.ref[Session] | None = None
 
 
@@ -92,9 +90,11 @@ def unit_of(session: Session) -> Unit:
 
 def known_unit(session: Session) -> Unit | None:
     """The unit of the session's transaction, if it has one."""
-    return session.__dict__.get(_KEY)
+    unit: Unit | None = session.__dict__.get(_KEY)
+    return unit
 
 
 def end_unit(session: Session) -> Unit | None:
     """Take the unit away from the session: its transaction is over."""
-    return session.__dict__.pop(_KEY, None)
+    unit: Unit | None = session.__dict__.pop(_KEY, None)
+    return unit

@@ -42,7 +42,7 @@ class Address:
         if isinstance(target, str):
             if not target.startswith(_SCHEMES):
                 raise ConfigurationError(
-                    f"{_redacted(target)!r} is not a Redis URL: give one that starts with "
+                    f"{redacted(target)!r} is not a Redis URL: give one that starts with "
                     "redis://, rediss:// or unix://, or 'embedded://'"
                 )
             try:
@@ -50,7 +50,7 @@ class Address:
                 async_pool = redis.asyncio.ConnectionPool.from_url(target)
             except (ValueError, redis.RedisError) as error:
                 raise ConfigurationError(
-                    f"the Redis URL {_redacted(target)!r} can't be read: {error}"
+                    f"the Redis URL {redacted(target)!r} can't be read: {error}"
                 ) from error
             self._sync_class, self._async_class = pool.connection_class, async_pool.connection_class
             options, async_options = pool.connection_kwargs, async_pool.connection_kwargs
@@ -106,6 +106,8 @@ def _ours(options: dict[str, Any], deadlines: Deadlines) -> dict[str, Any]:
     }
 
 
-def _redacted(url: str) -> str:
+def redacted(target: object) -> str:
+    """A URL without its user and password, fit for a message."""
+    url = str(target)
     scheme, found, rest = url.partition("://")
     return f"{scheme}://***@{rest.rpartition('@')[2]}" if found and "@" in rest else url

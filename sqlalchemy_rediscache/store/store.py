@@ -8,11 +8,11 @@ from typing import Any
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
-from .address import Address, Deadlines
+from ..errors import CacheUnavailable, ServerRefused
+from .address import Address, Deadlines, redacted
 from .embedded import EmbeddedServer
 from .scripts import Scripts
-from .server import ServerIdentity
+from .server import ServerIdentity, run_id
 from .tokens import Tokens
 from .transport import AsyncioTransport, BlockingTransport, Transport
 from .wire import pack
@@ -108,10 +108,10 @@ class Store:
         try:
             connection.connect()
             connection.send_packed_command((pack((b"INFO", b"server")),), check_health=False)
-            self._checked(connection.read_response(disable_decoding=True))
+            self.server.saw(run_id(connection.read_response(disable_decoding=True)))
         except AuthenticationError as error:
             raise ServerRefused(
-                f"the Redis server refused the login: {error}. Check the user and password in the URL"
+                f"the Redis server refused the login: {error}. Check user and password in the URL"
             ) from error
         except (RedisError, OSError) as error:
             refused = "auth" in str(error).lower() or "perm" in str(error).lower()
@@ -121,16 +121,11 @@ class Store:
                     "Check user, password, database number and ACL"
                 ) from error
             raise CacheUnavailable(
-                f"no Redis server answers at {self._target!r}: {error}. Start it, correct the URL, "
-                "or pass check_server=False to start without"
+                f"no Redis server answers at {redacted(self._target)!r}: {error}. Start it, "
+                "correct the URL, or pass check_server=False to start without"
             ) from error
         finally:
             connection.disconnect()
-
-    def _checked(self, info: bytes) -> None:
-        from .server import run_id  # noqa: PLC0415
-
-        self.server.saw(run_id(info))
 
     def close(self) -> None:
         """Close idle connections and stop an embedded server."""
@@ -144,5 +139,3 @@ class Store:
         await self._asyncio.aclose()
         self.close()
 
-
-__all__ = ["ConfigurationError", "Store", "StoreSettings"]

@@ -8,6 +8,7 @@ greenlet, where the asyncio transport can wait through the `await_` it is given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 import weakref
@@ -62,6 +63,7 @@ class BlockingTransport:
         self._pid = os.getpid()
 
     def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
+        """See `Transport.exchange`."""
         if self._pid != os.getpid():  # a forked child must not speak on its parent's sockets
             self._idle = deque()
             self._pid = os.getpid()
@@ -78,7 +80,7 @@ class BlockingTransport:
                 link.close()
                 if fresh or isinstance(error, RedisTimeout | TimeoutError):
                     raise CacheUnavailable(f"Redis did not answer: {error!r}") from error
-                continue  # an idle connection that the server had closed: every script may run twice
+                continue  # the server had closed an idle connection: every script may run twice
             except BaseException:
                 link.close()
                 raise
@@ -108,9 +110,11 @@ class BlockingTransport:
             return error
 
     def pause(self, seconds: float) -> None:
+        """Sleep."""
         time.sleep(seconds)
 
     def close(self) -> None:
+        """Close every idle connection."""
         while self._idle:
             self._idle.pop().close()
 
@@ -135,6 +139,7 @@ class AsyncioTransport:
         self._undoing: set[asyncio.Task[None]] = set()
 
     def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
+        """See `Transport.exchange`."""
         found: list[Any] = self._await(self._exchange(frame, replies, undo))
         return found
 
@@ -169,10 +174,8 @@ class AsyncioTransport:
             return found
 
     async def _undo(self, undo: Frame) -> None:
-        try:
+        with contextlib.suppress(CacheUnavailable):  # what can't be given back expires
             await self._exchange(undo, 1, None)
-        except CacheUnavailable:
-            pass  # a lease or a lock that can't be given back expires
 
     async def _connected(self) -> AsyncLink:
         link = AsyncLink(self._address.async_connection(), self._server)
@@ -194,9 +197,11 @@ class AsyncioTransport:
             return error
 
     def pause(self, seconds: float) -> None:
+        """Sleep, and let the event loop run."""
         self._await(asyncio.sleep(seconds))
 
     def close(self) -> None:
+        """Let go of every idle connection."""
         # Connections of a running loop are closed by their sockets' finalizers; see `aclose`.
         self._idle.clear()
 
@@ -209,7 +214,4 @@ class AsyncioTransport:
 
 
 def _demoted(replies: list[Any]) -> bool:
-    for reply in replies:  # no generator: this runs for every hit
-        if reply.__class__ is ReadOnlyError:
-            return True
-    return False
+    return ReadOnlyError in map(type, replies)

@@ -111,18 +111,21 @@ class World:
         self._next_key = 1
         self.stepper = Stepper(lambda: len(self.states) - 1)
         self.redis = redis.Redis.from_url(redis_url)
-        self.engine = self._engine(snapshots=snapshots)
-        self._snapshots = self.engine
-        if database.name == "postgresql":
-            self._snapshots = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        # One for each process: a cache takes what it sees on its engine, and did not do, for SQL
+        # of its own process that no session of it sent.
+        self.engines = [self._engine(snapshots=snapshots) for _ in range(processes)]
         self._truth = self._raw_connection()
-        Base.metadata.drop_all(self.engine)
-        Base.metadata.create_all(self.engine)
+        Base.metadata.drop_all(self.engines[0])
+        Base.metadata.create_all(self.engines[0])
         chosen = {"read_timeout": 5.0, "lease_wait": 0.0, **(options or {})}
         self.caches = [RedisCache(redis_url, prefix="t", **chosen) for _ in range(processes)]
         self.script_names: dict[bytes, str] = {}
-        self._latest = [self._enabled(cache, self.engine) for cache in self.caches]
-        self._snapshot = [self._enabled(cache, self._snapshots) for cache in self.caches]
+        self._latest = list(map(self._enabled, self.caches, self.engines))
+        self._snapshot = self._latest
+        if database.name == "postgresql":
+            isolated = [engine.execution_options(isolation_level="REPEATABLE READ")
+                        for engine in self.engines]  # fmt: skip
+            self._snapshot = list(map(self._enabled, self.caches, isolated))
         for cache in self.caches:
             scripts = cache._services.store.blocking  # noqa: SLF001 - where calls are made
             scripts.transport = SteppedTransport(scripts.transport, self, cache)

@@ -26,7 +26,7 @@ EXIT_ERROR = 2
 WIDTH_WITHOUT_TERMINAL = 140
 
 
-def bench(  # noqa: PLR0913 - each is an option of the command
+def bench(
     *,
     json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here.")
