@@ -41,8 +41,11 @@ def plain_select(statement: Any) -> bool:
     """
     if statement.__class__ is not Select:
         return False
+    memoized = statement.__dict__.get("_memoized_keys", ())  # of a statement that ran before
     for part, value in statement.__dict__.items():
-        if part in _PLAIN_PARTS or value is None or value == ():
+        if part in _PLAIN_PARTS or value is None or value == () or part in memoized:
+            continue
+        if part == "dialect_options" and not statement.dialect_kwargs:
             continue
         # selectinload() names the entity a second time, as the FROM
         named = part == "_from_obj" and len(value) == 1 and entity_of(value[0])
@@ -509,3 +512,31 @@ def written_tables(compiled: Any) -> set[Any] | None:
             return None
         found.add(element)
     return found or None
+
+
+def loads_by_key(mapper: Mapper[Any], names: Iterable[str]) -> bool:
+    """Are these attributes loaded by the primary key, from all tables of the class?
+
+    Attributes of a subclass's own tables alone are loaded from those alone.
+    """
+    if mapper.inherits is None or mapper.concrete:
+        return True
+    root = mapper.base_mapper.local_table
+    columns = (column for name in names for column in mapper.column_attrs[name].columns)
+    return any(getattr(column, "table", None) is root for column in columns)
+
+
+def has_connections(session: Session) -> bool:
+    """Has the session's transaction reached a database?"""
+    transaction: Any = session._transaction
+    return transaction is not None and bool(transaction._connections)
+
+
+def property_count(mapper: Mapper[Any]) -> int:
+    """How many attributes a class is mapped with: more may be added at any time."""
+    return len(mapper._props)
+
+
+def affinity(type_: Any) -> Any:
+    """What kind of values a type has, for comparing parameters with columns."""
+    return type_._type_affinity

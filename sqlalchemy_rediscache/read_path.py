@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 from .codec import ABSENT_ROW
 from .debts import Debts
 from .errors import CacheUnavailable, DecodeError, EncodeError
+from .group import Group
 from .keys import Place
-from .region import Region
 from .stats import Counters
 from .store import Lease, Reading, Scripts, State
 
@@ -84,13 +84,13 @@ class ReadPath:
         self._lease_wait = lease_wait
 
     def read_row(
-        self, scripts: Scripts, region: Region, place: Place, token: bytes, permit: Permit
+        self, scripts: Scripts, group: Group, place: Place, token: bytes, permit: Permit
     ) -> Outcome:
         """Look one row up; wait for its fill when another reader is at it."""
         give_up = 0.0
         pause = 0.001
         while True:
-            outcome, state = self._once(scripts, region, place, (token,), permit)
+            outcome, state = self._once(scripts, group, place, (token,), permit)
             if state is not State.BEING_FILLED or not permit.wait:
                 return outcome[0]
             # Another reader has the lease. Its fill comes within a SELECT's time, or never: its
@@ -106,18 +106,18 @@ class ReadPath:
     def read_rows(
         self,
         scripts: Scripts,
-        region: Region,
+        group: Group,
         place: Place,
         tokens: Sequence[bytes],
         permit: Permit,
     ) -> list[Outcome]:
         """Look rows of one region up in one round trip, which is one moment for all of them."""
-        return self._once(scripts, region, place, tokens, permit)[0]
+        return self._once(scripts, group, place, tokens, permit)[0]
 
     def _once(
         self,
         scripts: Scripts,
-        region: Region,
+        group: Group,
         place: Place,
         tokens: Sequence[bytes],
         permit: Permit,
@@ -128,7 +128,7 @@ class ReadPath:
                 place.guard,
                 place.prefix,
                 tokens,
-                region.field,
+                group.field,
                 lease=permit.lease,
                 stamp=permit.stamp,
                 refresh=permit.refresh,
@@ -137,12 +137,12 @@ class ReadPath:
             self._counters.add("errors")
             return [Outcome() for _ in tokens], None
         self._note_stamp(place, reading)
-        return self._sorted_out(scripts, region, place, tokens, reading, leases)
+        return self._sorted_out(scripts, group, place, tokens, reading, leases)
 
     def _sorted_out(
         self,
         scripts: Scripts,
-        region: Region,
+        group: Group,
         place: Place,
         tokens: Sequence[bytes],
         reading: Reading,
@@ -153,7 +153,7 @@ class ReadPath:
         state: State | None = None
         corrupt: list[bytes] = []
         hits = 0
-        decode, key_of = region.codec.decode, region.key_of
+        decode, key_of = group.codec.decode, group.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
             if isinstance(row, State):
                 state = row
@@ -202,20 +202,20 @@ class ReadPath:
     def fill(
         self,
         scripts: Scripts,
-        region: Region,
+        group: Group,
         loaded: Sequence[tuple[Lease, Sequence[Any] | None]],
     ) -> None:
         """Put what was loaded under leases of one read in the cache.
 
         Args:
             scripts: How to reach Redis.
-            region: The rows' region.
+            group: The columns that were loaded.
             loaded: For each lease the values that the database returned, in the codec's order, or
                 None where it has no such row.
         """
         if not loaded:
             return
-        entries = [(lease, *self._encoded(region, values)) for lease, values in loaded]
+        entries = [(lease, *self._encoded(group, values)) for lease, values in loaded]
         wanted = sum(1 for _, value, _ in entries if value)
         try:
             filled = scripts.fill(entries)
@@ -227,11 +227,11 @@ class ReadPath:
         if filled < wanted:
             self._counters.add("refused_fills", wanted - filled)
 
-    def _encoded(self, region: Region, values: Sequence[Any] | None) -> tuple[bytes, int]:
+    def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int]:
         if values is None:
-            return (ABSENT_ROW, region.negative_ms) if region.negative_ms else (b"", 0)
+            return (ABSENT_ROW, group.negative_ms) if group.negative_ms else (b"", 0)
         try:
-            return region.codec.encode(values), region.ttl_ms()
+            return group.codec.encode(values), group.ttl_ms()
         except EncodeError:
             self._counters.add("unencodable")
             return b"", 0

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import visitors
 
-from .codec import IdentityCodec, RowCodec, uncacheable
-from .errors import UncacheableModel
+from .codec import IdentityCodec, uncacheable
+from .errors import ConfigurationError, UncacheableModel
+from .group import Group
 from .keys import scope_digest
 from .policy import CachePolicy
 from .shape import Hydration, Shape, hydration_of, shape_of
 
 
-class Region:
+class WrittenColumn(NamedTuple):
+    """What a flush tells of one column's new value."""
+
+    place: int
+    """Its place among the region's columns."""
+    attribute: str
+    certain: bool
+    """The database stores what is sent: the column is not computed by it."""
+    follows: bool
+    """It may get a value on UPDATE that nobody assigned."""
+    null_when_unset: bool
+    """An INSERT sends NULL for it when nothing was assigned."""
+
+
+class Region(Group):
     """How the rows of one mapper are cached with one dialect.
 
     A region is compiled at first use. Regions of one inheritance hierarchy, and of classes mapped
     to one table, share their keys: the name is the root table's. What each loads is a field of its
-    own in a row's hash, so that a lock on the row clears them all.
+    own in a row's hash, so that a lock on the row clears them all. The region itself is the group
+    of the columns that a plain load returns; deferred columns have groups of their own.
+
+    Args:
+        mapper: The mapper.
+        policy: Its policy.
+        dialect: Whose values the rows hold.
 
     Raises:
         UncacheableModel: No row of this class can be cached; the message says why.
@@ -31,78 +51,76 @@ class Region:
 
     def __init__(self, mapper: Mapper[Any], policy: CachePolicy, dialect: Dialect) -> None:
         self.mapper = mapper
-        self.policy = policy
         self.dialect = dialect
         root = root_table(mapper)
-        self.table = root
         self.name = policy.region or root.fullname
         keys = key_columns(mapper)
-        natural = [root.c.get(column.key) for column in keys] == list(root.primary_key)
-        if not natural:  # another idea of the primary key: other tokens, so other keys
+        if [root.c.get(column.key) for column in keys] != list(root.primary_key):
+            # another idea of the primary key: other tokens, so other keys
             self.name += "-by-" + "-".join(column.name for column in keys)
-        try:
-            self.identity = IdentityCodec(keys, dialect)
-        except Exception as error:
-            raise UncacheableModel(
-                f"{mapper.class_.__name__} can't be cached by its primary key: {error}"
-            ) from error
+        self._keys = keys
+        self._only = _some_classes(mapper)
         self.shape: Shape = shape_of(mapper, dialect)
-        cached = [
-            index
-            for index, column in enumerate(self.shape.columns)
-            if not withheld(column) and uncacheable(column, dialect) is None
-        ]
-        self.left_out: dict[str, str] = {
-            column.name: uncacheable(column, dialect) or 'info={"cache": False}'
-            for index, column in enumerate(self.shape.columns)
-            if index not in set(cached)
-        }
-        self.columns: Sequence[Any] = [self.shape.columns[index] for index in cached]
-        self.places = cached
-        """For each column of the codec, its index in the rows that the database returns."""
-        self.index = {column: place for place, column in enumerate(self.columns)}
-        self.codec = RowCodec(self.columns, dialect, compress_over=policy.compress_over)
-        self.field = b"row:" + self.codec.fingerprint.encode()
-        if mapper.inherits is not None and not mapper.concrete:
-            # the same columns, but only the rows of some classes: another answer
-            names = sorted(repr(sub.polymorphic_identity) for sub in mapper.self_and_descendants)
-            self.field += b"-" + scope_digest(names).encode()
+        columns = [column for column in self.shape.columns if cacheable(column, dialect)]
+        try:
+            identity = IdentityCodec(keys, dialect)
+            super().__init__("row", columns, keys, identity, dialect, policy, self._only)
+        except ConfigurationError as error:
+            raise UncacheableModel(f"{mapper.class_.__name__} can't be cached: {error}") from error
         self._hydrations: dict[Mapper[Any], Hydration] = {}
+        self._groups: dict[frozenset[Any], Group | None] = {}
         self._discriminator = self._discriminator_place()
         self.whole = self.shape.whole
         self.direct = self.whole and all(
             self.hydration(sub).direct for sub in mapper.self_and_descendants
         )
-        self.key_places = self._key_places(mapper)
-        self.negative_ms = int(policy.negative_ttl * 1000) if self.identity.negative_ok else 0
+        self.written = tuple(self._written())
 
     def _discriminator_place(self) -> int:
         if self.shape.discriminator is None:
             return -1
-        try:
-            return self.places.index(self.shape.discriminator)
-        except ValueError:
+        place = self.index.get(self.shape.columns[self.shape.discriminator])
+        if place is None:
             raise UncacheableModel(
                 f"{self.mapper.class_.__name__}: the column that tells the class of a row is kept "
                 "out of the cache: cache the column, or don't register the class"
-            ) from None
+            )
+        return place
 
-    def _key_places(self, mapper: Mapper[Any]) -> list[int]:
+    def group(self, columns: Sequence[Any]) -> Group | None:
+        """The group that answers a statement with these result columns; None if none can.
+
+        That is the region itself, or one with deferred columns, made at first use.
+        """
+        wanted = frozenset(columns)
+        if wanted <= self.index.keys():
+            return self
+        if wanted not in self._groups:
+            self._groups[wanted] = self._deferred_group(wanted)
+        return self._groups[wanted]
+
+    def _deferred_group(self, wanted: frozenset[Any]) -> Group | None:
+        own = {
+            column: prop
+            for prop in self.mapper.column_attrs
+            for column in prop.columns
+            if isinstance(column, Column) and cacheable(column, self.dialect)
+        }
+        if not wanted <= own.keys():
+            return None
+        columns = [column for column in own if column in wanted or column in self._keys]
         try:
-            return [self.index[column] for column in key_columns(mapper)]
-        except KeyError as error:
-            raise UncacheableModel(
-                f"{mapper.class_.__name__} can't be cached: its primary key column {error} is kept "
-                'out of the cache, by info={"cache": False} or by its type. Cache the column, or '
-                "don't register the class"
-            ) from error
+            return Group(
+                "grp", columns, self._keys, self.identity, self.dialect, self.policy, self._only
+            )
+        except ConfigurationError:
+            return None
 
     def concrete(self, values: Sequence[Any]) -> Mapper[Any] | None:
         """The class of a row, None where it is none that this region's loads return."""
-        if self.shape.discriminator is None:
+        if self._discriminator < 0:
             return self.mapper
-        value = values[self._discriminator]
-        found = self.mapper.polymorphic_map.get(value)
+        found = self.mapper.polymorphic_map.get(values[self._discriminator])
         return found if found is not None and found.isa(self.mapper) else None
 
     def hydration(self, mapper: Mapper[Any]) -> Hydration:
@@ -112,38 +130,38 @@ class Region:
             found = self._hydrations[mapper] = hydration_of(mapper, self.index)
         return found
 
-    def ttl_ms(self) -> int:
-        """Milliseconds for a row filled now: the policy's TTL, shortened at random."""
-        spread = 1.0 - self.policy.jitter * random.random()  # noqa: S311 (not a secret)
-        return max(1, int(self.policy.ttl * 1000 * spread))
+    def _written(self) -> Iterator[WrittenColumn]:
+        versioned = self.mapper.version_id_col
+        attributes = {
+            column: prop.key for prop in self.mapper.column_attrs for column in prop.columns
+        }
+        for column, place in self.index.items():
+            if not isinstance(column, Column):
+                yield WrittenColumn(place, attributes.get(column, ""), False, True, False)
+                continue
+            plain = column.server_default is None and column.computed is None
+            yield WrittenColumn(
+                place,
+                attributes.get(column, ""),
+                column.computed is None and column in attributes,
+                column is versioned
+                or column.onupdate is not None
+                or column.server_onupdate is not None,
+                plain and column.default is None and not column.primary_key,
+            )
 
-    def key_of(self, values: Sequence[Any]) -> str | None:
-        """The key token of a row that was read or decoded, from its values."""
-        return self.identity.token([values[place] for place in self.key_places])
 
-    def follows(self, column: Any) -> bool:
-        """Does the column get a value on UPDATE that nobody assigned?"""
-        return (
-            column is self.mapper.version_id_col
-            or getattr(column, "onupdate", None) is not None
-            or getattr(column, "server_onupdate", None) is not None
-            or not isinstance(column, Column)
-        )
+def cacheable(column: Any, dialect: Dialect) -> bool:
+    """May a column's values be in Redis?"""
+    return not withheld(column) and uncacheable(column, dialect) is None
 
-    def stored_as_given(self, column: Any) -> bool:
-        """Is what the session holds after a flush what it sent to the database?
 
-        Not for computed columns and for expressions over columns, which the database makes.
-        """
-        return isinstance(column, Column) and column.computed is None
-
-    def property_of(self, column: Column[Any]) -> ColumnProperty[Any] | None:
-        """The attribute that a column of the mapper is mapped to."""
-        try:
-            found = self.mapper.get_property_by_column(column)
-        except Exception:  # noqa: BLE001 (SQLAlchemy raises several kinds: not mapped)
-            return None
-        return found if isinstance(found, ColumnProperty) else None
+def _some_classes(mapper: Mapper[Any]) -> str:
+    """What sets a subclass's loads apart from its base's: the rows of some classes only."""
+    if mapper.inherits is None or mapper.concrete:
+        return ""
+    names = sorted(repr(sub.polymorphic_identity) for sub in mapper.self_and_descendants)
+    return "-" + scope_digest(names)
 
 
 def withheld(column: Any) -> bool:

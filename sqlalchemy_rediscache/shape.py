@@ -100,6 +100,7 @@ class Hydration:
         loaded: Attribute and index of its value among the codec's values.
         expired: Attributes that the database would have to be asked for.
         names: The attribute of each value, when every value is one attribute's; None otherwise.
+        names_loaded: The attributes that get a value.
         direct: True when nothing but column values is loaded with the object, so that it can be
             built without SQLAlchemy's loading.
     """
@@ -108,7 +109,8 @@ class Hydration:
     loaded: Sequence[tuple[str, int]]
     expired: frozenset[str]
     direct: bool
-    names: Sequence[str] | None = None
+    names: Sequence[str] | None
+    names_loaded: frozenset[str]
 
 
 def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
@@ -132,4 +134,11 @@ def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
     names = None
     if [place for _, place in loaded] == list(range(len(index))):
         names = tuple(name for name, _ in loaded)
-    return Hydration(mapper, tuple(loaded), frozenset(expired), direct, names)
+    return Hydration(
+        mapper,
+        tuple(loaded),
+        frozenset(expired),
+        direct,
+        names,
+        frozenset(name for name, _ in loaded),
+    )

@@ -184,22 +184,25 @@ class Services:
         """What a session may do with a region now; None to keep out."""
         if access.engine.shares_connections and access.engine.beside(unit):
             return None  # it would see what those have not committed
+        wrote = unit is not None and unit.wrote
+        wait = not (wrote or refresh)
         if unit is None or not unit.connections:
             view = access.engine.view()
             if view is View.CLOSED or (unit is not None and unit.closed):
                 return None
-            wrote = unit is not None and unit.wrote
+            if private.has_connections(session):
+                return None  # begun before the cache was enabled: what it did is unknown
             # A stamp is worth the longer answer only until this process knows one: one that has
             # changed since is found out when a snapshot is to be answered.
             unknown = self.stamps.get(access.place.guard) is None
             stamp = b"?" if view is View.SNAPSHOT and unknown else b""
-            return Permit(lease=not wrote, wait=not wrote, stamp=stamp, refresh=refresh)
+            return Permit(lease=not wrote, wait=wait, stamp=stamp, refresh=refresh)
         view = self.view(unit)
         if unit.closed or view is View.CLOSED or access.place in unit.writes.regions:
             return None
         if view is View.LATEST:
-            return Permit(lease=not unit.wrote, wait=not unit.wrote, refresh=refresh)
+            return Permit(lease=not wrote, wait=wait, refresh=refresh)
         known = unit.stamps.get(access.place.guard)
         if known is None:
             return None
-        return Permit(lease=not unit.wrote, wait=not unit.wrote, stamp=known, refresh=refresh)
+        return Permit(lease=not wrote, wait=wait, stamp=known, refresh=refresh)

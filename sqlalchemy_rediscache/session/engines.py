@@ -7,6 +7,7 @@ import secrets
 import weakref
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.orm import Mapper
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
@@ -43,6 +44,10 @@ class EngineInfo:
         """Compiled for replay only, never sent: the dialect may not have connected yet."""
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
+        self.reached: weakref.WeakKeyDictionary[Table, dict[tuple[bool, bool], Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+        """For each table the regions that deletes and updates of it reach (see `plans`)."""
         self._token = object()
         self._places: dict[tuple[str, Any, Any], Place] = {}
         self.shares_connections = isinstance(engine.pool, StaticPool | SingletonThreadPool)
@@ -82,7 +87,8 @@ class EngineInfo:
         Kept with the class itself, so that a class that is no longer used takes its region along.
         """
         known = mapper.class_manager.info.get(self._token)
-        if known is not None and known[0] is self._models.version:
+        count = private.property_count(mapper)
+        if known is not None and known[0] is self._models.version and known[2] == count:
             return known[1]  # type: ignore[no-any-return]
         region: Region | None = None
         policy = self._models.policy(mapper)
@@ -93,7 +99,7 @@ class EngineInfo:
                 self._models.refuse(mapper, error)
             else:
                 install(mapper)
-        mapper.class_manager.info[self._token] = (self._models.version, region)
+        mapper.class_manager.info[self._token] = (self._models.version, region, count)
         return region
 
     def place(self, region: Region, namespace: object, schema_map: Any) -> Place:

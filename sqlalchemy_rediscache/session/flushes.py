@@ -137,19 +137,20 @@ def _row_write(
     """The new values of a row that a flush wrote, None unless all of them are certain."""
     attributes = state.dict
     fresh = state.key is None
-    write = RowWrite(region, whole=fresh)
-    for column, place in region.index.items():
-        prop = region.property_of(column)
-        if prop is None or not region.stored_as_given(column):
-            if fresh or prop is None or prop.key in changed or region.follows(column):
-                return None
+    stored = region.codec.stored
+    values: dict[int, Any] = {}
+    for place, attribute, certain, follows, null_when_unset in region.written:
+        if not fresh and not follows and attribute not in changed:
             continue
-        if not fresh and prop.key not in changed and not region.follows(column):
-            continue
-        if prop.key not in attributes:
+        if not certain:
+            return None
+        if attribute in attributes:
+            value = stored(place, attributes[attribute])
+        elif fresh and null_when_unset:
+            value = stored(place, None)
+        else:
             return None  # the database made the value
-        value = region.codec.stored(place, attributes[prop.key])
         if value is INEXACT:
             return None
-        write.values[place] = value
-    return write
+        values[place] = value
+    return RowWrite(region, fresh, values)

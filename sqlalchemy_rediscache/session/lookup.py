@@ -154,7 +154,9 @@ class Lookups:
             return ABSENT
         if outcome.values is None:
             # The SELECT that follows finds the lease here, and needs no lookup of its own.
-            unit_of(session).leases[access.place, token, region.field] = outcome.lease
+            unit = unit_of(session)
+            unit.is_async = access.engine.is_async
+            unit.leases[access.place, token, region.field] = outcome.lease
             return None
         return hydrate(session, region, outcome.values, shard, load_path)
 

@@ -90,6 +90,17 @@ class Plans:
         self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
     ) -> tuple[Region, ...]:
         """The regions of a table and of those that the database changes with it."""
+        kept = engine.reached.setdefault(table, {})
+        version = (self._models.version, len(table.metadata.tables))
+        known = kept.get((deletes, updates))
+        if known is None or known[0] != version:
+            found = self._with_reached(table, engine, deletes=deletes, updates=updates)
+            known = kept[deletes, updates] = (version, found)
+        return known[1]
+
+    def _with_reached(
+        self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
+    ) -> tuple[Region, ...]:
         tables = {table}
         if deletes:
             tables |= _reached(frozenset({table}), "ondelete")

@@ -97,7 +97,7 @@ def _equality(where: Any, given: Mapping[str, Any]) -> tuple[Any, Any] | None:
         return None
     # a value of another type than the column's is converted by the database, or by a cast that
     # the comparison implies: not a plain lookup
-    if right.type._type_affinity is not column.type._type_affinity:
+    if private.affinity(right.type) is not private.affinity(column.type):
         return None
     return column, _value(right, given)
 

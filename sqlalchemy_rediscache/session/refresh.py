@@ -8,7 +8,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
-from .access import Services
+from .access import Access, Services
 from .events_seen import only_own_listeners
 from .unit import known_unit, unit_of
 
@@ -27,38 +27,51 @@ class Refreshes:
         Left to SQLAlchemy: objects whose load had options, classes that load more than columns,
         attributes that are not in the cached row, users' ``refresh`` listeners.
         """
-        if state.key is None or state.load_options or private.other_listeners(session):
+        found = self._asked(session, state, names)
+        if found is None or not private.begin(session):
             return False
-        mapper = state.mapper
-        services = self._services
-        access = services.reading(session, mapper, known_unit(session))
-        if access is None or not access.region.direct or private.session_options(session):
-            return False
-        if not only_own_listeners(state.manager.dispatch.refresh):
-            return False
-        region = access.region
-        places = dict(region.hydration(mapper).loaded)
-        wanted = names.intersection(mapper.column_attrs.keys())
-        if not wanted <= places.keys():
-            return False
-        token = region.identity.token(state.key[1])
-        if token is None or not private.begin(session):
-            return False
+        access, token, wanted = found
         if private.dirty(session) and private.flushes(passive):
             private.autoflush(session)
-        name = token.encode()
+        services, region = self._services, access.region
         unit = known_unit(session)
         permit = services.permit(session, unit, access)
-        if permit is None or (unit is not None and unit.writes.wrote(access.place, name)):
+        if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
             services.counters.add("bypassed")
             return False
-        outcome = services.reads.read_row(access.scripts, region, access.place, name, permit)
+        whole = private.loads_by_key(state.mapper, wanted)
+        if not whole:  # the statement to come asks for less than a row: it can't fill one
+            permit = permit._replace(lease=False, wait=False)
+        outcome = services.reads.read_row(access.scripts, region, access.place, token, permit)
         values = outcome.values
         if values is None:
-            unit_of(session).leases[access.place, name, region.field] = outcome.lease
+            if whole:
+                unit = unit_of(session)
+                unit.is_async = access.engine.is_async
+                unit.leases[access.place, token, region.field] = outcome.lease
             return False
-        if region.concrete(values) is not mapper:
+        if region.concrete(values) is not state.mapper:
             return False
-        loaded = {key: values[places[key]] for key in wanted}
+        places = dict(region.hydration(state.mapper).loaded)
+        loaded = {name: values[places[name]] for name in wanted}
         private.refresh_instance(state, loaded, names)
         return True
+
+    def _asked(
+        self, session: Session, state: InstanceState[Any], names: set[str]
+    ) -> tuple[Access, bytes, set[str]] | None:
+        """Where the row is, its key, and which columns are wanted; None to keep out."""
+        if state.key is None or state.load_options or private.other_listeners(session):
+            return None
+        mapper = state.mapper
+        access = self._services.reading(session, mapper, known_unit(session))
+        if access is None or not access.region.direct or private.session_options(session):
+            return None
+        if not only_own_listeners(state.manager.dispatch.refresh):
+            return None
+        region = access.region
+        wanted = names.intersection(mapper.column_attrs.keys())
+        if not wanted <= region.hydration(mapper).names_loaded:
+            return None
+        token = region.identity.token(state.key[1])
+        return None if token is None else (access, token.encode(), wanted)

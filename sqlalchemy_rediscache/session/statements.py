@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Result
-from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
 from .. import private
+from ..group import Group
 from ..options import CacheOption, Mode
 from ..read_path import Outcome, Permit
-from ..region import Region
 from ..store import Lease
 from .access import Access, Services
 from .hydrate import hydrate_all
@@ -41,8 +41,17 @@ class KeyLookup:
     access: Access
     mapper: Mapper[Any]
     tokens: list[bytes]
+    only_key: dict[Any, Any]
+    """The key's values by column, where just one row is asked for; else empty."""
     mode: Mode | None
     shard: Any
+
+
+class _Plan(NamedTuple):
+    """How cached rows would become a statement's result."""
+
+    group: Group
+    result: Callable[[list[Outcome]], Result[Any] | None]
 
 
 class Statements:
@@ -53,6 +62,20 @@ class Statements:
 
     def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         """The result of a key lookup; None to let SQLAlchemy run the statement."""
+        try:
+            return self._on_select(state)
+        finally:
+            self._give_back(state.session)
+
+    def _give_back(self, session: Session) -> None:
+        """Return what the lookup before this statement was lent, and the statement did not use."""
+        unit = known_unit(session)
+        if unit is not None and unit.leases:
+            left = [lease for lease in unit.leases.values() if lease is not None]
+            unit.leases.clear()
+            self._services.reads.give_back(self._services.scripts(unit.is_async), left)
+
+    def _on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         mapper = private.subject(state.statement)
         if mapper is None:
             return None
@@ -88,7 +111,8 @@ class Statements:
             if token is None:
                 return None
             tokens[token.encode()] = None
-        return KeyLookup(state, access, mapper, list(tokens), mode, shard)
+        only = dict(zip(mapper.primary_key, keys[0], strict=True)) if len(keys) == 1 else {}
+        return KeyLookup(state, access, mapper, list(tokens), only, mode, shard)
 
     def _answer(self, lookup: KeyLookup) -> Result[Any] | None:
         if not lookup.tokens:
@@ -102,31 +126,30 @@ class Statements:
         if permit is None or (wrote and any(wrote(access.place, name) for name in lookup.tokens)):
             services.counters.add("bypassed")
             return None
+        expected = _expected(unit, access, lookup.tokens)
+        if expected is not None:
+            return self._load(lookup, access.region, expected)
         plan = self._plan(lookup)
-        if plan is None:
+        if plan is None or (refresh and not permit.lease):
             return None
-        leases = _expected(unit, access, lookup.tokens)
-        if leases is None:
-            if refresh and not permit.lease:
-                return None
-            outcomes = self._read(lookup, permit)
-            if not refresh and all(outcome.hit for outcome in outcomes):
-                result = plan(outcomes)
-                if result is not None:
-                    return result
-            leases = [outcome.lease for outcome in outcomes if outcome.lease is not None]
-        return self._load(lookup, leases)
+        outcomes = self._read(lookup, plan.group, permit)
+        if not refresh and all(outcome.hit for outcome in outcomes):
+            result = plan.result(outcomes)
+            if result is not None:
+                return result
+        leases = [outcome.lease for outcome in outcomes if outcome.lease is not None]
+        return self._load(lookup, plan.group, leases)
 
-    def _read(self, lookup: KeyLookup, permit: Permit) -> list[Outcome]:
+    def _read(self, lookup: KeyLookup, group: Group, permit: Permit) -> list[Outcome]:
         access, reads = lookup.access, self._services.reads
         if len(lookup.tokens) == 1:
             token = lookup.tokens[0]
-            return [reads.read_row(access.scripts, access.region, access.place, token, permit)]
-        return reads.read_rows(access.scripts, access.region, access.place, lookup.tokens, permit)
+            return [reads.read_row(access.scripts, group, access.place, token, permit)]
+        return reads.read_rows(access.scripts, group, access.place, lookup.tokens, permit)
 
     # -- from cached rows to a result ---------------------------------------------------------
 
-    def _plan(self, lookup: KeyLookup) -> Callable[[list[Outcome]], Result[Any] | None] | None:
+    def _plan(self, lookup: KeyLookup) -> _Plan | None:
         """How cached rows would become this statement's result; None if they can't."""
         state, region = lookup.state, lookup.access.region
         statement = state.statement
@@ -139,21 +162,23 @@ class Statements:
             and private.entity_of(selected[0]) is lookup.mapper
         )
         if plain:
-            return lambda outcomes: self._direct(lookup, outcomes)
+            return _Plan(region, lambda outcomes: self._direct(lookup, outcomes))
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
         )
-        places = _places(region, private.result_columns(compiled))
-        if places is None:
+        columns = private.result_columns(compiled)
+        group = region.group(columns)
+        if group is None:
             return None
+        places = [group.index[column] for column in columns]
 
         def replayed(outcomes: list[Outcome]) -> Result[Any]:
             rows = [
-                tuple([values[place] for place in places]) for values in _ordered(region, outcomes)
+                tuple([values[place] for place in places]) for values in _ordered(group, outcomes)
             ]
             return private.replay(state, private.replayed(rows, compiled, getter, tuple_getter))
 
-        return replayed
+        return _Plan(group, replayed)
 
     @staticmethod
     def _direct(lookup: KeyLookup, outcomes: list[Outcome]) -> Result[Any] | None:
@@ -171,7 +196,9 @@ class Statements:
 
     # -- from the database, into the cache ----------------------------------------------------
 
-    def _load(self, lookup: KeyLookup, leases: Sequence[Lease]) -> Result[Any] | None:
+    def _load(
+        self, lookup: KeyLookup, group: Group, leases: Sequence[Lease]
+    ) -> Result[Any] | None:
         if not leases:
             return None
         state, access = lookup.state, lookup.access
@@ -184,11 +211,11 @@ class Statements:
                 state.statement, parameters or {}, execution_options=state.local_execution_options
             )
             rows = cursor.all()
-            loaded = _values_by_token(access.region, cursor, rows)
+            loaded = _values_by_token(group, cursor, rows, lookup.only_key)
             if loaded is not None and not unit_of(state.session).closed:
-                name = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
+                found = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
                 filled = True
-                reads.fill(access.scripts, access.region, name)
+                reads.fill(access.scripts, group, found)
         finally:
             if not filled:
                 reads.give_back(access.scripts, leases)
@@ -234,42 +261,34 @@ def _expected(unit: Unit | None, access: Access, tokens: Sequence[bytes]) -> lis
     return [] if lease is None else [lease]
 
 
-def _places(region: Region, columns: Sequence[Any]) -> list[int] | None:
-    """For each result column of a statement its index among the codec's values."""
-    try:
-        return [region.index[column] for column in columns]
-    except KeyError:
-        return None
-
-
-def _ordered(region: Region, outcomes: Sequence[Outcome]) -> list[list[Any]]:
+def _ordered(group: Group, outcomes: Sequence[Outcome]) -> list[list[Any]]:
     """The rows in primary key order, which is what databases give for a list of keys as a rule."""
     rows = [outcome.values for outcome in outcomes if outcome.values is not None]
     if len(rows) > 1:
         with contextlib.suppress(TypeError):  # keys without an order
-            rows.sort(key=lambda values: [values[place] for place in region.key_places])
+            rows.sort(key=lambda values: [values[place] for place in group.key_places])
     return rows
 
 
 def _values_by_token(
-    region: Region, cursor: Any, rows: Sequence[Any]
+    group: Group, cursor: Any, rows: Sequence[Any], only_key: dict[Any, Any]
 ) -> dict[bytes, list[Any]] | None:
-    """The codec's values of each row that was loaded; None if the statement lacks some of them."""
-    at = {
-        column: index
-        for index, column in reversed(
-            list(enumerate(private.result_columns(cursor.context.compiled)))
-        )
-    }
-    try:
-        places = [at[column] for column in region.columns]
-    except KeyError:
-        return None
+    """The group's values of each row that was loaded; None if the statement lacks some of them.
+
+    Loads of single attributes don't return the key: there it is the one that was asked for.
+    """
+    at: dict[Any, int] = {}
+    for index, column in enumerate(private.result_columns(cursor.context.compiled)):
+        at.setdefault(column, index)
     found = {}
     for row in rows:
-        values = [row[place] for place in places]
-        token = region.key_of(values)
+        try:
+            values = [
+                row[at[column]] if column in at else only_key[column] for column in group.columns
+            ]
+        except KeyError:
+            return None
+        token = group.key_of(values)
         if token is not None:
             found[token.encode()] = values
     return found
-

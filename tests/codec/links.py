@@ -63,7 +63,7 @@ _REFUSALS = (
 
 
 class Link:
-    """An open connection, and tables of one column that live until it is closed.
+    """An open connection and a table of one column.
 
     Attributes:
         name: Which of `DRIVERS`.
@@ -73,11 +73,12 @@ class Link:
     def __init__(self, name: str, run: Callable[[Callable[[Connection], Any]], Any]) -> None:
         self.name = name
         self._run = run
+        self._made: Table | None = None
         self._ids = itertools.count(1)
         self.dialect: Dialect = run(lambda connection: connection.dialect)
 
     def table(self, name: str, type_: TypeEngine[Any], **options: Any) -> Table:
-        """Make a table with the columns `id` and `v`.
+        """Make a table with the columns `id` and `v`, and drop the one made before.
 
         Args:
             name: Its name.
@@ -87,7 +88,10 @@ class Link:
         table = Table(
             name, MetaData(), Column("id", Integer, primary_key=True), Column("v", type_, **options)
         )
-        self._run(table.metadata.drop_all)
+        # Types of one name belong to one table at a time.
+        if self._made is not None:
+            self._run(self._made.metadata.drop_all)
+        self._made = table
         self._run(table.metadata.create_all)
         return table
 

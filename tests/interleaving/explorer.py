@@ -261,7 +261,8 @@ class Explorer:
     def _look_back(self, players: Sequence[Player]) -> None:
         """When all is over, every process reads what the database has, and keeps reading it."""
         world = self.world
-        for expired in (False, True):
+        died = any(actor.dead for actor in world.stepper.actors)
+        for expired in (False, True)[: 1 + died]:
             if expired:
                 world.expire_leases()
                 world.expire_locks(world.stepper.actors)

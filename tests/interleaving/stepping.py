@@ -78,6 +78,8 @@ class Actor:
     floor: int = 0
     error: BaseException | None = None
     tokens: set[bytes] = field(default_factory=set)
+    connection: Any = None
+    """The driver's connection that it wrote on."""
     greenlet: Any = None
 
     @property
@@ -90,16 +92,17 @@ class Stepper:
     """Runs the actors of one order, each to its next call when it is chosen.
 
     Args:
-        actors: The actors; None while nothing is stepped.
         noted: Called when a read starts, gives its floor.
+        hang_up: Called with the connection of a writer that died.
     """
 
-    def __init__(self, noted: Callable[[], int]) -> None:
+    def __init__(self, noted: Callable[[], int], hang_up: Callable[[Any], None]) -> None:
         self.current: Actor | None = None
         self.actors: list[Actor] = []
         self.trace: list[str] = []
         self.clock = 0
         self._noted = noted
+        self._hang_up = hang_up
         self._main: Any = None
         self._how = "go"
 
@@ -204,6 +207,8 @@ class Stepper:
     def _kill(self, actor: Actor) -> None:
         actor.dead = True
         self._resume(actor, "crash")
+        if actor.holding:
+            self._hang_up(actor.connection)
         actor.holding = False
 
     def abandon(self) -> None:

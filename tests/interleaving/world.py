@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -109,7 +111,7 @@ class World:
         self.states: list[State] = []
         self.keys: tuple[int, ...] = ()
         self._next_key = 1
-        self.stepper = Stepper(lambda: len(self.states) - 1)
+        self.stepper = Stepper(lambda: len(self.states) - 1, _hang_up)
         self.redis = redis.Redis.from_url(redis_url)
         # One for each process: a cache takes what it sees on its engine, and did not do, for SQL
         # of its own process that no session of it sent.
@@ -172,6 +174,8 @@ class World:
     def _before_plain_statement(self, cursor: Any, statement: str, context: Any) -> None:
         verb = statement.split(None, 1)[0]
         if verb in ("INSERT", "UPDATE", "DELETE"):
+            if self.stepper.current is not None:
+                self.stepper.current.connection = cursor.connection
             self.stepper.park(Op("dml", verb))
         elif verb == "SELECT":
             self.stepper.park(Op("select", verb))
@@ -283,6 +287,13 @@ class World:
             cache.close()
         self._truth.close()
         self.redis.close()
+
+
+def _hang_up(connection: Any) -> None:
+    """What the server does when the client of a transaction is gone."""
+    if not getattr(connection, "closed", False):
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed
+            connection.rollback()
 
 
 def _prepare_sqlite(snapshots: bool) -> Callable[[Any, Any], None]:

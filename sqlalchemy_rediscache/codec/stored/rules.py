@@ -38,6 +38,9 @@ from sqlalchemy_rediscache.codec.stored.moments import (
 from sqlalchemy_rediscache.codec.stored.numbers import float_rule, integer_rule, numeric_rule
 from sqlalchemy_rediscache.codec.stored.texts import binary_rule, text_rule
 
+_DRIVERS = frozenset({"pysqlite", "aiosqlite", "psycopg", "asyncpg", "pymysql", "aiomysql"})
+"""The drivers that the rules are tested with. Others differ: psycopg2 loses a negative zero."""
+
 # The first that fits decides: special classes before those that they derive from.
 _RULES: tuple[tuple[type, Callable[[Target], Rule]], ...] = (
     (Enum, enum_rule),
@@ -68,6 +71,8 @@ def stored_rule(column: ColumnElement[Any], dialect: Dialect) -> Rule:
         A function from the written value to what a read will give, or `INEXACT`. It never raises.
     """
     if not isinstance(column, Column) or column.computed is not None:
+        return inexact
+    if dialect.driver not in _DRIVERS:
         return inexact
     target = target_of(column, declared_type(column.type, dialect), dialect)
     rule = _rule(target)

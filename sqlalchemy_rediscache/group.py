@@ -1,0 +1,66 @@
+"""`Group`: columns of a class's rows that are loaded and stored together: a field in Redis."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Column
+from sqlalchemy.engine import Dialect
+
+from .codec import IdentityCodec, RowCodec
+from .errors import UncacheableModel
+from .policy import CachePolicy
+
+
+class Group:
+    """A field of a row's hash, and how its value becomes columns.
+
+    Args:
+        kind: What the field's name starts with: ``row`` for what a plain load returns, ``grp`` for
+            deferred columns.
+        columns: The columns, primary key among them.
+        keys: The primary key's columns.
+        identity: Writes primary keys as text.
+        dialect: Whose values these are.
+        policy: How long they stay.
+        only: Set apart what the same columns mean for a part of the classes.
+
+    Raises:
+        UncacheableModel: A primary key column is not among the columns.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        columns: Sequence[Any],
+        keys: Sequence[Column[Any]],
+        identity: IdentityCodec,
+        dialect: Dialect,
+        policy: CachePolicy,
+        only: str = "",
+    ) -> None:
+        self.columns = tuple(columns)
+        self.index = {column: place for place, column in enumerate(self.columns)}
+        self.identity = identity
+        self.policy = policy
+        self.codec = RowCodec(self.columns, dialect, compress_over=policy.compress_over)
+        self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
+        self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0
+        try:
+            self.key_places = [self.index[column] for column in keys]
+        except KeyError as error:
+            raise UncacheableModel(
+                f"the primary key column {error} is kept out of the cache, by "
+                'info={"cache": False} or by its type: cache it, or don\'t register the class'
+            ) from error
+
+    def ttl_ms(self) -> int:
+        """Milliseconds for a row filled now: the policy's TTL, shortened at random."""
+        spread = 1.0 - self.policy.jitter * random.random()  # noqa: S311 (not a secret)
+        return max(1, int(self.policy.ttl * 1000 * spread))
+
+    def key_of(self, values: Sequence[Any]) -> str | None:
+        """The key token of a row that was read or decoded, from its values."""
+        return self.identity.token([values[place] for place in self.key_places])

@@ -1,0 +1,151 @@
+"""Switches off one safeguard of the protocol at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import InstanceState
+
+from sqlalchemy_rediscache.read_path import Permit, ReadPath
+from sqlalchemy_rediscache.session import flushes
+from sqlalchemy_rediscache.session.access import Services
+from sqlalchemy_rediscache.store.scripts import _Script
+from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
+from tests.interleaving.world import World
+
+Sabotage = Callable[[World, pytest.MonkeyPatch], None]
+
+
+def _change(world: World, old: str, new: str, *names: str) -> None:
+    """Change a piece of text in scripts of every cache of a world."""
+    for cache in world.caches:
+        scripts: Any = cache._services.store.blocking._scripts  # noqa: SLF001
+        for name in names or tuple(scripts):
+            text = scripts[name].text.decode()
+            assert text.count(old) == 1, f"{name}.lua no longer has {old!r} once"
+            changed = text.replace(old, new).encode()
+            sha = hashlib.sha1(changed, usedforsecurity=False).hexdigest().encode()
+            scripts[name] = _Script(changed, sha)
+    world.learn_scripts()
+
+
+def invalidate_after_commit_only(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Nothing is locked before COMMIT; the rows are emptied after it."""
+
+    def lock(self: WritePath, scripts: Any, writes: WriteSet) -> None:
+        writes.token = b"none"
+
+    def release(self: WritePath, scripts: Any, writes: WriteSet, *, committed: bool) -> None:
+        if writes.token:
+            scripts.invalidate([(one.guard, one.prefix, names) for one, names in writes.wanted()])
+
+    patch.setattr(WritePath, "lock", lock)
+    patch.setattr(WritePath, "release", release)
+
+
+def fill_without_lease(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A reader fills whatever it loaded, where no writer holds the row right then."""
+    _change(world, "if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then",
+            "if #holders(row, '', clock()) == 0 then", "fill")  # fmt: skip
+
+
+def lock_leaves_leases(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A lock empties the row, but lets a reader that is loading it fill."""
+    _change(world, "  redis.call('DEL', row)\n  redis.call('HSET', row, own, expiry)",
+            "  local left = redis.call('HGET', row, 'lease')\n  redis.call('DEL', row)\n"
+            "  redis.call('HSET', row, own, expiry)\n"
+            "  if left then redis.call('HSET', row, 'lease', left) end", "lock")  # fmt: skip
+
+
+def snapshots_need_no_stamp(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A transaction with an old snapshot is served and fills like any other."""
+    original = Services.permit
+
+    def permit(self: Services, *args: Any, **options: Any) -> Permit | None:
+        given = original(self, *args, **options)
+        return Permit(lease=True, wait=True) if given is None else given._replace(stamp=b"")
+
+    patch.setattr(Services, "permit", permit)
+
+
+def snapshots_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A snapshot that began while a writer was open may fill if the stamp is unchanged since."""
+    original = ReadPath._note_stamp  # noqa: SLF001
+
+    def note(self: ReadPath, place: Any, reading: Any) -> None:
+        original(self, place, reading._replace(busy=False))
+
+    patch.setattr(ReadPath, "_note_stamp", note)
+
+
+def publish_though_shared(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Every writer publishes, whoever else held the row meanwhile."""
+    _change(world, "elseif #others == 0 then", "else", "release")
+    _change(world, "local alone = redis.call('HLEN', row) == 0", "local alone = true", "release")
+
+
+def publish_the_sessions_copy(world: World, patch: pytest.MonkeyPatch) -> None:
+    """What is published is the object in the session, not the cached row with its changes."""
+    original = flushes._row_write  # noqa: SLF001
+
+    def whole(region: Any, state: InstanceState[Any], changed: Any, *rest: Any) -> RowWrite | None:
+        every = frozenset(column.key for column in region.columns)
+        write = original(region, state, every, *rest)
+        if write is not None:
+            write.whole = True
+        return write
+
+    patch.setattr(flushes, "_row_write", whole)
+
+
+def own_writes_from_the_cache(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A transaction reads rows that it has written from the cache."""
+    patch.setattr(WriteSet, "wrote", lambda self, place, token: False)
+
+
+def writers_lost_by_a_new_generation(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Writers in flight when the region is emptied hold nothing of the new generation."""
+    _change(world, "redis.call('HSET', guard, 'W:' .. string.sub(fields[i], 3), fields[i + 1])", "")
+
+
+def bulk_writers_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Leases are granted beside a writer of the whole region."""
+    _change(world, "else\n        region = true", "else\n        region = false")
+
+
+def no_quarantine(world: World, patch: pytest.MonkeyPatch) -> None:
+    """After a restart of Redis leases are granted at once."""
+    _change(world, "  if hold > 0 then", "  if false then")
+
+
+@dataclass(frozen=True)
+class Safeguard:
+    """One safeguard, how to switch it off, and the scenario that misses it.
+
+    Args:
+        off: Switches it off.
+        scenario: The name of the scenario.
+        databases: Where the scenario can miss it.
+    """
+
+    off: Sabotage
+    scenario: str
+
+
+SAFEGUARDS = (
+    Safeguard(invalidate_after_commit_only, "update, two readers"),
+    Safeguard(fill_without_lease, "update of a cold row, two readers"),
+    Safeguard(lock_leaves_leases, "update of a cold row, two readers"),
+    Safeguard(snapshots_need_no_stamp, "snapshot of a cold row"),
+    Safeguard(snapshots_beside_writers, "a snapshot and one who dies"),
+    Safeguard(publish_though_shared, "two writers, two readers"),
+    Safeguard(publish_the_sessions_copy, "two writers, two readers"),
+    Safeguard(own_writes_from_the_cache, "reads its own writes"),
+    Safeguard(writers_lost_by_a_new_generation, "the region is emptied meanwhile"),
+    Safeguard(bulk_writers_unseen, "bulk update"),
+    Safeguard(no_quarantine, "Redis restarts"),
+)

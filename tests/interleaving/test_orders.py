@@ -1,0 +1,54 @@
+"""In every order of every step of writers and readers, no read is stale."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interleaving.conftest import Explore
+from tests.interleaving.explorer import Scenario
+from tests.interleaving.orders import DepthFirst, Sample
+from tests.interleaving.scenarios import ONE_WRITER, SNAPSHOTS, TROUBLES, TWO_WRITERS
+
+ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES)
+
+each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
+
+
+@each
+def test_few_interruptions(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in the orders that interrupt an actor at most once."""
+    assert explore(scenario, DepthFirst(switches=1, limit=60)).orders > 5
+
+
+@each
+def test_random_orders(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in random orders, which are the same ones each time."""
+    assert explore(scenario, Sample(25)).orders == 25
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("scenario", ONE_WRITER[:2], ids=lambda one: one.name)
+def test_every_order(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in any order at all of one writer and two readers."""
+    assert explore(scenario, DepthFirst()).complete
+
+
+@pytest.mark.long
+@each
+def test_far_more_orders(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in every order there is (up to a number of them that takes some time)."""
+    assert explore(scenario, DepthFirst(limit=1500)).orders > 5
+
+
+@pytest.mark.long
+@each
+def test_more_interruptions(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in the orders that interrupt actors up to three times."""
+    assert explore(scenario, DepthFirst(switches=3, limit=600)).orders > 5
+
+
+@pytest.mark.long
+@each
+def test_many_random_orders(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in many random orders."""
+    assert explore(scenario, Sample(600, seed=2)).orders == 600
