@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Column
@@ -50,6 +51,7 @@ class Group:
         self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0
         try:
             self.key_places = [self.index[column] for column in keys]
+            self.identity_of = _tuple_getter(self.key_places)
         except KeyError as error:
             raise UncacheableModel(
                 f"the primary key column {error} is kept out of the cache, by "
@@ -63,4 +65,12 @@ class Group:
 
     def key_of(self, values: Sequence[Any]) -> str | None:
         """The key token of a row that was read or decoded, from its values."""
-        return self.identity.token([values[place] for place in self.key_places])
+        return self.identity.token(self.identity_of(values))
+
+
+def _tuple_getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Takes the primary key out of a row's values: called for every row that is read."""
+    if len(places) == 1:
+        (place,) = places
+        return lambda values: (values[place],)
+    return operator.itemgetter(*places)

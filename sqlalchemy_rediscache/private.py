@@ -43,7 +43,9 @@ def plain_select(statement: Any) -> bool:
         return False
     memoized = statement.__dict__.get("_memoized_keys", ())  # of a statement that ran before
     for part, value in statement.__dict__.items():
-        if part in _PLAIN_PARTS or value is None or value == () or part in memoized:
+        if part in _PLAIN_PARTS or value is None or part in memoized:
+            continue
+        if isinstance(value, tuple) and not value:  # `== ()` fails for parts with an __eq__
             continue
         if part == "dialect_options" and not statement.dialect_kwargs:
             continue
@@ -505,7 +507,8 @@ def written_tables(compiled: Any) -> set[Any] | None:
         if getattr(cte.element, "is_dml", False):
             found.add(cte.element.table)
     if getattr(statement, "is_dml", False):
-        found.add(statement.table)
+        # select(Model).from_statement(insert(...).returning(...)) has it one level down
+        found.add(getattr(statement, "element", statement).table)
     elif getattr(compiled, "isddl", False) or getattr(statement, "is_ddl", False):
         element = getattr(statement, "element", None)
         if element is None or getattr(element, "__visit_name__", "") != "table":
@@ -540,3 +543,8 @@ def property_count(mapper: Mapper[Any]) -> int:
 def affinity(type_: Any) -> Any:
     """What kind of values a type has, for comparing parameters with columns."""
     return type_._type_affinity
+
+
+def identity_class(mapper: Mapper[Any]) -> type:
+    """The class that identity keys of a mapper's objects name."""
+    return mapper._identity_class

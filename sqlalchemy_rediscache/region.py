@@ -32,6 +32,29 @@ class WrittenColumn(NamedTuple):
     """An INSERT sends NULL for it when nothing was assigned."""
 
 
+class KeySpace:
+    """What the keys of a class's rows are called: all that a writer needs who empties them.
+
+    Unlike a `Region` it compiles nothing, so that it may be made while the classes that the
+    mapper's relationships name are not imported yet.
+
+    Args:
+        mapper: The mapper.
+        policy: Its policy.
+
+    Raises:
+        UncacheableModel: No row of this class can be cached.
+    """
+
+    def __init__(self, mapper: Mapper[Any], policy: CachePolicy) -> None:
+        root = root_table(mapper)
+        keys = key_columns(mapper)
+        self.name = policy.region or root.fullname
+        if [root.c.get(column.key) for column in keys] != list(root.primary_key):
+            # another idea of the primary key: other tokens, so other keys
+            self.name += "-by-" + "-".join(column.name for column in keys)
+
+
 class Region(Group):
     """How the rows of one mapper are cached with one dialect.
 
@@ -52,12 +75,8 @@ class Region(Group):
     def __init__(self, mapper: Mapper[Any], policy: CachePolicy, dialect: Dialect) -> None:
         self.mapper = mapper
         self.dialect = dialect
-        root = root_table(mapper)
-        self.name = policy.region or root.fullname
+        self.name = KeySpace(mapper, policy).name
         keys = key_columns(mapper)
-        if [root.c.get(column.key) for column in keys] != list(root.primary_key):
-            # another idea of the primary key: other tokens, so other keys
-            self.name += "-by-" + "-".join(column.name for column in keys)
         self._keys = keys
         self._only = _some_classes(mapper)
         self.shape: Shape = shape_of(mapper, dialect)

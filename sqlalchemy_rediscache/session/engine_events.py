@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .. import private
-from ..region import Region
 from ..write_path import WriteSet
 from .access import Services
 from .engines import EngineInfo
-from .plans import Plans
+from .plans import Emptied, Plans
 from .unit import Unit
 from .view import View
 
@@ -152,13 +151,13 @@ class EngineEvents:
             # No COMMIT will come: the statement is its own transaction.
             self._services.writes.lock(self._services.scripts(info.is_async), unit.writes)
 
-    def _written(self, info: EngineInfo, context: Any, compiled: Any) -> tuple[Region, ...]:
+    def _written(self, info: EngineInfo, context: Any, compiled: Any) -> tuple[Emptied, ...]:
         if compiled is None or private.is_text(compiled) or context.isddl:
             info.triggers.clear()  # it may have made one
         tables = private.written_tables(compiled) if compiled is not None else None
         if tables is None or not all(isinstance(table, Table) for table in tables):
             return self._plans.all(info)
-        found: dict[str, Region] = {}
+        found: dict[str, Emptied] = {}
         for table in tables:
             for region in self._plans.with_reached(
                 table, info, deletes=not context.isinsert, updates=not context.isinsert

@@ -17,7 +17,7 @@ from .. import private
 from ..errors import UncacheableModel
 from ..keys import Keys, Place, scope_digest
 from ..models import Models
-from ..region import Region
+from ..region import KeySpace, Region
 from ..shape import Hydration
 from .expired import install
 from .unit import Unit
@@ -102,7 +102,21 @@ class EngineInfo:
         mapper.class_manager.info[self._token] = (self._models.version, region, count)
         return region
 
-    def place(self, region: Region, namespace: object, schema_map: Any) -> Place:
+    def key_space(self, mapper: Mapper[Any]) -> KeySpace | Region | None:
+        """What to empty when rows of a class were written, None where it is not cached.
+
+        Never configures a mapper: SQLAlchemy does when the class is first used, and fails for good
+        where that is too early.
+        """
+        if mapper.configured:
+            return self.region(mapper)
+        policy = self._models.policy(mapper)
+        try:
+            return None if policy is None else KeySpace(mapper, policy)
+        except UncacheableModel:
+            return None
+
+    def place(self, region: KeySpace | Region, namespace: object, schema_map: Any) -> Place:
         """Where a region keeps its keys for a tenant and a schema map.
 
         Shards need no part of it: each is a database of its own.
@@ -120,7 +134,7 @@ class EngineInfo:
         """The tenant and frozen schema map of every place that this process has used."""
         return {key[1:] for key in self._places}
 
-    def places_of(self, region: Region) -> list[Place]:
+    def places_of(self, region: KeySpace | Region) -> list[Place]:
         """The places of a region in every scope that this process has used."""
         return [place for key, place in self._places.items() if key[0] == region.name]
 

@@ -15,7 +15,7 @@ from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
-from .plans import Plans
+from .plans import Emptied, Plans
 from .triggers import none_on
 from .unit import Unit, unit_of
 
@@ -35,7 +35,8 @@ class Flushes:
         engines: dict[Mapper[Any], EngineInfo] = {}
         for state, deleted in private.flushed_states(context):
             mapper = state.mapper
-            changed = frozenset(state.committed_state)
+            # What was set to an SQL expression is no longer a change by now: it is expired.
+            changed = state.expired_attributes.union(state.committed_state)
             if state.key is not None and not deleted and not _touches_columns(mapper, changed):
                 continue
             engine = engines.get(mapper)
@@ -66,7 +67,7 @@ class Flushes:
         schema_map = self._services.schema_map(unit, engine)
         namespace = self._services.namespace(session)
 
-        def places(regions: Iterable[Region]) -> tuple[Place, ...]:
+        def places(regions: Iterable[Emptied]) -> tuple[Place, ...]:
             return tuple(engine.place(region, namespace, schema_map) for region in regions)
 
         published: Region | None = None
@@ -103,7 +104,7 @@ class _Kind(NamedTuple):
 
 
 def _note(
-    unit: Unit, kind: _Kind, state: InstanceState[Any], *, deleted: bool, changed: frozenset[str]
+    unit: Unit, kind: _Kind, state: InstanceState[Any], *, deleted: bool, changed: set[str]
 ) -> None:
     regions = unit.writes.regions
     regions.update(kind.beside)
@@ -127,12 +128,12 @@ def _note(
         unit.writes.row(kind.place, token.encode(), write)
 
 
-def _touches_columns(mapper: Mapper[Any], changed: frozenset[str]) -> bool:
+def _touches_columns(mapper: Mapper[Any], changed: set[str]) -> bool:
     return any(name in mapper.column_attrs for name in changed)
 
 
 def _row_write(
-    region: Region, state: InstanceState[Any], changed: frozenset[str]
+    region: Region, state: InstanceState[Any], changed: set[str]
 ) -> RowWrite | None:
     """The new values of a row that a flush wrote, None unless all of them are certain."""
     attributes = state.dict
@@ -146,7 +147,7 @@ def _row_write(
             return None
         if attribute in attributes:
             value = stored(place, attributes[attribute])
-        elif fresh and null_when_unset:
+        elif fresh and null_when_unset and attribute not in changed:
             value = stored(place, None)
         else:
             return None  # the database made the value

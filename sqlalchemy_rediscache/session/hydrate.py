@@ -22,8 +22,7 @@ def hydrate(
     mapper = region.concrete(values)
     if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
         return None
-    identity = tuple([values[place] for place in region.key_places])
-    key = mapper.identity_key_from_primary_key(identity, identity_token=shard)
+    key = (private.identity_class(mapper), region.identity_of(values), shard)
     plan = region.hydration(mapper)
     return private.add_instances(session, mapper, load_path, plan, ((key, values),))[0]
 
@@ -36,21 +35,25 @@ def hydrate_all(
     None where SQLAlchemy's own loading has to see a row: a listener wants to know the query, or an
     object of the session lacks attributes, which it would take from its row.
     """
-    places = region.key_places
     known = session.identity_map
+    key_of = region.identity_of
     found: list[Any] = []
     fresh: dict[Any, list[tuple[int, Any, Sequence[Any]]]] = {}
+    kinds: dict[Any, Any] = {}
     for index, values in enumerate(rows):
         mapper = region.concrete(values)
         if mapper is None:
             return None
-        identity = tuple([values[place] for place in places])
-        key = mapper.identity_key_from_primary_key(identity, shard)
+        kind = kinds.get(mapper)
+        if kind is None:
+            kind = kinds[mapper] = private.identity_class(mapper)
+            fresh[mapper] = []
+        key = (kind, key_of(values), shard)
         instance = known.get(key)
-        if instance is not None and _lacks(region, instance):
-            return None
         if instance is None:
-            fresh.setdefault(mapper, []).append((index, key, values))
+            fresh[mapper].append((index, key, values))
+        elif _lacks(region, instance):
+            return None
         found.append(instance)
     for mapper in fresh:
         if not only_own_listeners(mapper.class_manager.dispatch.load):

@@ -10,8 +10,11 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
 from ..models import Models, tables_of
-from ..region import Region
+from ..region import KeySpace, Region
 from .engines import EngineInfo
+
+Emptied = KeySpace | Region
+"""What is emptied as a whole: only its name matters."""
 
 _ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
@@ -28,9 +31,9 @@ class WritePlan:
     """
 
     region: Region | None
-    beside: tuple[Region, ...]
-    on_delete: tuple[Region, ...]
-    on_key_change: tuple[Region, ...]
+    beside: tuple[Emptied, ...]
+    on_delete: tuple[Emptied, ...]
+    on_key_change: tuple[Emptied, ...]
 
 
 class Plans:
@@ -65,30 +68,30 @@ class Plans:
         kept[id(engine)] = (self._models.version, plan)
         return plan
 
-    def of_tables(self, tables: Iterable[Table], engine: EngineInfo) -> tuple[Region, ...]:
+    def of_tables(self, tables: Iterable[Table], engine: EngineInfo) -> tuple[Emptied, ...]:
         """One region for each set of keys that holds rows of any of these tables."""
         wanted = {(table.schema, table.name) for table in tables}
-        found: dict[str, Region] = {}
+        found: dict[str, Emptied] = {}
         if wanted:
             for mapper in self._models.cached():
                 if any((table.schema, table.name) in wanted for table in tables_of(mapper)):
-                    region = engine.region(mapper)
+                    region = engine.key_space(mapper)
                     if region is not None:
                         found[region.name] = region
         return tuple(found.values())
 
-    def all(self, engine: EngineInfo) -> tuple[Region, ...]:
+    def all(self, engine: EngineInfo) -> tuple[Emptied, ...]:
         """Every region that an engine may touch, one for each set of keys."""
-        found: dict[str, Region] = {}
+        found: dict[str, Emptied] = {}
         for mapper in self._models.cached():
-            region = engine.region(mapper)
+            region = engine.key_space(mapper)
             if region is not None:
                 found[region.name] = region
         return tuple(found.values())
 
     def with_reached(
         self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
-    ) -> tuple[Region, ...]:
+    ) -> tuple[Emptied, ...]:
         """The regions of a table and of those that the database changes with it."""
         kept = engine.reached.setdefault(table, {})
         version = (self._models.version, len(table.metadata.tables))
@@ -100,7 +103,7 @@ class Plans:
 
     def _with_reached(
         self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
-    ) -> tuple[Region, ...]:
+    ) -> tuple[Emptied, ...]:
         tables = {table}
         if deletes:
             tables |= _reached(frozenset({table}), "ondelete")

@@ -266,7 +266,7 @@ def _ordered(group: Group, outcomes: Sequence[Outcome]) -> list[list[Any]]:
     rows = [outcome.values for outcome in outcomes if outcome.values is not None]
     if len(rows) > 1:
         with contextlib.suppress(TypeError):  # keys without an order
-            rows.sort(key=lambda values: [values[place] for place in group.key_places])
+            rows.sort(key=group.identity_of)
     return rows
 
 

@@ -61,7 +61,6 @@ class DifferentialMachine(RuleBasedStateMachine):
 
     twins: ClassVar[Twins]
     as_sqlalchemy: ClassVar[bool]
-    hits: ClassVar[list[int]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +82,6 @@ class DifferentialMachine(RuleBasedStateMachine):
                 pair.close()
             if self.pairs:
                 self.twins.judge()
-            self.hits.append(self.twins.cache.stats().hits)
         finally:
             self.events.close()
 
@@ -322,17 +320,35 @@ class DifferentialMachine(RuleBasedStateMachine):
         """Send what is pending."""
         self.read(pair, lambda side, _: side.session.flush())
 
-    @rule(pair=who)
-    @possible
-    def commit(self, pair: int) -> None:
-        """Commit."""
-
+    def _commit(self, pair: int) -> None:
         def operation(side: Side, _: int) -> None:
             side.savepoints = []
             side.session.commit()
 
         self.read(pair, operation)
         self.pairs[pair].wrote = False
+
+    @rule(pair=who)
+    @possible
+    def commit(self, pair: int) -> None:
+        """Commit."""
+        self._commit(pair)
+
+    @precondition(lambda self: any(pair.wrote for pair in self.pairs))
+    @rule()
+    @possible
+    def commit_the_writer(self) -> None:
+        """Commit what was written: often, so that others meet it."""
+        self._commit(0 if self.pairs[0].wrote else 1)
+
+    @precondition(lambda self: any(pair.wrote for pair in self.pairs))
+    @rule(warm=st.booleans())
+    @possible
+    def commit_and_look(self, warm: bool) -> None:
+        """Commit what was written, and have others read it."""
+        self._commit(0 if self.pairs[0].wrote else 1)
+        if warm:
+            self.twins.warm()
 
     @rule(pair=who)
     @possible

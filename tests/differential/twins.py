@@ -72,6 +72,9 @@ class Twins:
     Args:
         cache: The cache; emptied by `reset`.
         database: One of the databases; the other is its twin.
+
+    Attributes:
+        warming: The hits that `warm` met.
     """
 
     def __init__(self, cache: RedisCache, database: Database) -> None:
@@ -80,6 +83,7 @@ class Twins:
         self.cached = cache.enable(sessionmaker(self._engines[0]))
         self.plain = sessionmaker(self._engines[1])
         self.quiet = sessionmaker(self._engines[0])
+        self.warming = 0
         for engine in self._engines:
             Base.metadata.create_all(engine)
 
@@ -95,10 +99,12 @@ class Twins:
 
     def warm(self) -> None:
         """Have the cache hold every row."""
+        before = self.cache.stats().hits
         for model in MODELS:
             with self.cached() as session:  # a snapshot fills what it read before it began
                 for number in range(4):
                     session.get(model, key_of(model, number))
+        self.warming += self.cache.stats().hits - before
 
     def judge(self) -> None:
         """The cache holds what its database holds, and the databases hold the same.

@@ -63,7 +63,7 @@ class Stage:
             session.add(Team(id=1, name="red"))
             session.flush()
             for number, name in enumerate(("ann", "bob", "cid"), start=1):
-                session.add(User(id=number, name=name, city="x", secret="s", team_id=1))
+                session.add(User(id=number, name=name, city="x", team_id=1))
 
     def warm(self, model: Any, *keys: Any) -> None:
         """Have the cache hold rows."""

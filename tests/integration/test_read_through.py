@@ -190,16 +190,6 @@ def test_pending_changes_are_kept(stage: Stage) -> None:
         assert session.get_one(User, 1).name == "mine"
 
 
-def test_a_withheld_column_comes_from_the_database(stage: Stage) -> None:
-    """`info={"cache": False}`: loaded on access, and never in Redis."""
-    stage.warm(User, 1)
-    with stage.Session() as session:
-        user = session.get_one(User, 1)
-        with stage.counting() as count:
-            assert user.secret == "s"
-        assert count.selects == 1
-
-
 def test_an_inactive_session_is_not_served(stage: Stage) -> None:
     """Where the database would refuse, the cache does too."""
     stage.warm(User, 1)

@@ -1,0 +1,180 @@
+"""Every way to map a class is cached alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import pytest
+from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    declarative_base,
+    mapped_column,
+    registry,
+)
+from sqlmodel import Field, SQLModel
+
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache
+from tests.fix_caches import CacheMaker
+from tests.integration.stage import Stage
+from tests.servers import Database
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class Modern(CacheMixin, _Base):
+    """DeclarativeBase."""
+
+    __tablename__ = "modern"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+
+
+class Registered(_Base):
+    """A model that can't take the mixin."""
+
+    __tablename__ = "registered"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+
+
+_Legacy: Any = declarative_base()
+
+
+class Legacy(CacheMixin, _Legacy):  # type: ignore[misc]
+    """The legacy base, without annotations."""
+
+    __tablename__ = "legacy"
+    __cache__ = CachePolicy(ttl=60)
+    id = Column(Integer, primary_key=True)
+    name = Column(String(20))
+
+
+class _DataBase(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class Data(CacheMixin, _DataBase):
+    """A dataclass with a required argument: a hit must not call its constructor."""
+
+    __tablename__ = "data"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        """Count what the constructor made."""
+        self.made += 1
+
+
+class Imperative(CacheMixin):
+    """A class that a registry maps."""
+
+    def __init__(self, id: int, name: str) -> None:
+        self.id = id
+        self.name = name
+
+
+_registry = registry()
+_registry.map_imperatively(
+    Imperative,
+    Table(
+        "imperative",
+        _registry.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("name", String(20)),
+    ),
+)
+
+
+class Sqlm(CacheMixin, SQLModel, table=True):
+    """An SQLModel table."""
+
+    id: Optional[int] = Field(default=None, primary_key=True)  # noqa: UP045 - SQLModel's form
+    name: str
+
+
+def _register(cache: RedisCache) -> None:
+    cache.register(Registered, CachePolicy(ttl=60))
+
+
+KINDS: list[tuple[Any, Any, Callable[[RedisCache], None]]] = [
+    (Modern, _Base.metadata, lambda cache: None),
+    (Registered, _Base.metadata, _register),
+    (Legacy, _Legacy.metadata, lambda cache: None),
+    (Data, _DataBase.metadata, lambda cache: None),
+    (Imperative, _registry.metadata, lambda cache: None),
+    (Sqlm, SQLModel.metadata, lambda cache: None),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "metadata", "prepare"), KINDS, ids=[kind[0].__name__ for kind in KINDS]
+)
+def test_it_is_cached(
+    database: Database,
+    make_cache: CacheMaker,
+    model: Any,
+    metadata: Any,
+    prepare: Callable[[RedisCache], None],
+) -> None:
+    """Insert, read, update, delete: hits in between, never stale."""
+    cache = make_cache()
+    prepare(cache)
+    stage = Stage(database, cache, metadata)
+    with stage.Session.begin() as session:
+        session.add(model(id=1, name="one"))
+    stage.warm(model, 1)
+    with stage.counting() as count, stage.Session() as session:
+        found = session.get_one(model, 1)
+        assert (type(found), found.id, found.name) == (model, 1, "one")
+    assert count.statements == []
+    with stage.Session.begin() as session:
+        session.get_one(model, 1).name = "two"
+    with stage.Session() as session:
+        assert session.get_one(model, 1).name == "two"
+    with stage.Session.begin() as session:
+        session.delete(session.get_one(model, 1))
+    for _ in range(2):
+        with stage.Session() as session:
+            assert session.get(model, 1) is None
+
+
+def test_a_hit_runs_no_constructor(database: Database, make_cache: CacheMaker) -> None:
+    """As with a load from the database, neither __init__ nor __post_init__ is called."""
+    stage = Stage(database, make_cache(), _DataBase.metadata)
+    with stage.Session.begin() as session:
+        session.add(Data(id=1, name="one"))
+    stage.warm(Data, 1)
+    with stage.Session() as session:
+        assert "made" not in vars(session.get_one(Data, 1))
+
+
+def test_registered_for_one_cache_only(database: Database, make_cache: CacheMaker) -> None:
+    """A model without the mixin is cached by the cache that it was registered with."""
+    stage = Stage(database, make_cache(prefix="u"), _Base.metadata)
+    with stage.Session.begin() as session:
+        session.add(Registered(id=1, name="one"))
+    stage.warm(Registered, 1, 1)
+    assert stage.cache.stats().hits == 0
+
+
+def test_a_policy_of_none_leaves_a_class_out(database: Database, make_cache: CacheMaker) -> None:
+    """`__cache__ = None` in a subclass, or register(..., policy) for a base, decide."""
+
+    class Out(Modern):
+        __cache__ = None  # type: ignore[assignment]
+
+    stage = Stage(database, make_cache(), _Base.metadata)
+    with stage.Session.begin() as session:
+        session.add(Modern(id=1, name="one"))
+    stage.warm(Modern, 1, 1)
+    hits = stage.cache.stats().hits
+    assert hits >= 1
+    stage.warm(Out, 1, 1)
+    assert stage.cache.stats().hits == hits
