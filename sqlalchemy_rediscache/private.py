@@ -436,6 +436,21 @@ def own_bindings(session: Session) -> bool:
     return type(session).get_bind is Session.get_bind and not kept.get("_Session__binds")
 
 
+def bind_of_writes(session: Session, mapper: Mapper[Any]) -> Any:
+    """Where a session with a ``get_bind()`` of its own sends the writes of a class.
+
+    Such a method tells reads from writes by the statement, or by ``_flushing``, as the recipe for
+    replicas in SQLAlchemy's documentation does.
+    """
+    table: Any = mapper.local_table
+    flushing = session._flushing
+    session._flushing = True
+    try:
+        return session.get_bind(mapper=mapper, clause=sqlalchemy.update(table))
+    finally:
+        session._flushing = flushing
+
+
 def session_options(session: Session) -> Any:
     """The execution options that a session puts on every statement (SQLAlchemy 2.1)."""
     return getattr(session, "execution_options", None)

@@ -118,6 +118,10 @@ class Region(Group):
             self._groups[wanted] = self._deferred_group(wanted)
         return self._groups[wanted]
 
+    def groups(self) -> list[Group]:
+        """Every group that this process has used: the region itself, and those that were made."""
+        return [self, *(group for group in self._groups.values() if group is not None)]
+
     def _deferred_group(self, wanted: frozenset[Any]) -> Group | None:
         own = {
             column: prop

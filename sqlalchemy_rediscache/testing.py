@@ -15,16 +15,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import undefer
 
 from . import private
 from .cache import RedisCache
 from .codec import ABSENT_ROW
 from .errors import ConfigurationError, DecodeError
+from .group import Group
 from .keys import Place
 from .region import Region
 from .store import Scripts
 
-_ROW = b"row:"
+_VALUES = (b"row:", b"grp:")
 
 
 def audit(cache: RedisCache, engine: Engine) -> list[str]:
@@ -51,7 +53,7 @@ def audit(cache: RedisCache, engine: Engine) -> list[str]:
         ConfigurationError: `engine` is no synchronous engine.
         CacheUnavailable: Redis did not answer.
     """
-    if not isinstance(engine, Engine) or engine.dialect.is_async:
+    if not isinstance(engine, Engine):
         raise ConfigurationError(f"audit() reads the database through an Engine, not {engine!r}")
     found = list(_disagreements(cache, engine))
     if not found:
@@ -61,27 +63,30 @@ def audit(cache: RedisCache, engine: Engine) -> list[str]:
 
 
 def _disagreements(cache: RedisCache, engine: Engine) -> Iterator[str]:
-    services = cache._services
+    services = cache._services  # noqa: SLF001
     scripts = services.scripts(is_async=False)
+    held: dict[Place, dict[bytes, dict[bytes, bytes]]] = {}
+    seen: set[tuple[Place, bytes]] = set()
     with engine.connect() as connection:
-        held: dict[Place, dict[bytes, dict[bytes, bytes]]] = {}
-        seen: set[tuple[Place, bytes]] = set()
         for region, place, schema_map in list(services.held(engine)):
-            if (place, region.field) in seen:
-                continue
-            seen.add((place, region.field))
             if place not in held:
                 held[place] = _rows(scripts, place)
-            entries = {
-                token: fields[region.field]
-                for token, fields in held[place].items()
-                if region.field in fields
-            }
-            if entries:
-                options = {"schema_translate_map": schema_map} if schema_map else {}
-                yield from _judge(connection, options, region, place, entries)
-        for place, rows in held.items():
-            yield from _held_values(scripts, place, rows)
+            options = {"schema_translate_map": schema_map} if schema_map else {}
+            for group in region.groups():
+                if (place, group.field) in seen:
+                    continue
+                seen.add((place, group.field))
+                entries = {
+                    token: fields[group.field]
+                    for token, fields in held[place].items()
+                    if group.field in fields
+                }
+                if entries:
+                    actual = _database_rows(connection, options, region, group, entries)
+                    exact = region.dialect.driver == connection.dialect.driver
+                    yield from _judge(group, place, entries, actual, exact)
+    for place, rows in held.items():
+        yield from _held_values(scripts, place, rows)
 
 
 def _rows(scripts: Scripts, place: Place) -> dict[bytes, dict[bytes, bytes]]:
@@ -115,62 +120,67 @@ def _held_values(
     now = int(seconds) * 1000 + int(micros) // 1000
     for token, fields in rows.items():
         open_ = any(name.startswith(b"w:") and int(fields[name]) > now for name in fields)
-        if open_ and any(name.startswith(_ROW) for name in fields):
+        if open_ and any(name.startswith(_VALUES) for name in fields):
             yield f"{_name(place, token)}: a writer holds the row, and it has a value all the same"
 
 
 def _judge(
-    connection: Connection,
-    options: dict[str, Any],
-    region: Region,
+    group: Group,
     place: Place,
     entries: Mapping[bytes, bytes],
+    actual: Mapping[bytes, Sequence[Any]],
+    exact: bool,
 ) -> Iterator[str]:
-    actual = _database_rows(connection, options, region, entries)
-    exact = region.dialect.driver == connection.dialect.driver
     for token, blob in sorted(entries.items()):
-        name = f"{_name(place, token)} ({region.mapper.class_.__name__})"
+        name = f"{_name(place, token)} {group.field.decode()}"
         row = actual.get(token)
         if blob == ABSENT_ROW:
             if row is not None:
                 yield f"{name}: the cache says there is no such row, the database has {row!r}"
             continue
         try:
-            values = region.codec.decode(blob)
+            values = group.codec.decode(blob)
         except DecodeError as error:
             yield f"{name}: the entry does not decode: {error}"
             continue
-        key = region.key_of(values)
+        key = group.key_of(values)
         if key is None or key.encode() != token:
             yield f"{name}: the entry holds the row of another key: {values!r}"
         elif row is None:
             yield f"{name}: the cache has {values!r}, the database has no such row"
         else:
-            yield from (f"{name}: {line}" for line in _differences(region, values, row, exact))
+            yield from (f"{name}: {line}" for line in _differences(group, values, row, exact))
 
 
 def _database_rows(
-    connection: Connection, options: dict[str, Any], region: Region, tokens: Mapping[bytes, bytes]
+    connection: Connection,
+    options: dict[str, Any],
+    region: Region,
+    group: Group,
+    tokens: Mapping[bytes, bytes],
 ) -> dict[bytes, list[Any]]:
-    """The codec's values of those rows of the database that the cache has entries for."""
-    cursor = connection.execute(select(region.mapper), execution_options=options)
+    """The group's values of those rows of the database that the cache has entries for."""
+    statement = select(region.mapper)
+    if group is not region:
+        statement = statement.options(undefer("*"))
+    cursor = connection.execute(statement, execution_options=options)
     context: Any = cursor.context
-    at = {column: index for index, column in
-          reversed(list(enumerate(private.result_columns(context.compiled))))}  # fmt: skip
-    places = [at[column] for column in region.columns]
+    columns = private.result_columns(context.compiled)
+    at = {column: index for index, column in reversed(list(enumerate(columns)))}
+    places = [at[column] for column in group.columns]
     found = {}
     for row in cursor:
         values = [row[place] for place in places]
-        token = region.key_of(values)
+        token = group.key_of(values)
         if token is not None and token.encode() in tokens:
             found[token.encode()] = values
     return found
 
 
 def _differences(
-    region: Region, cached: Sequence[Any], row: Sequence[Any], exact: bool
+    group: Group, cached: Sequence[Any], row: Sequence[Any], exact: bool
 ) -> Iterator[str]:
-    for column, one, other in zip(region.columns, cached, row, strict=True):
+    for column, one, other in zip(group.columns, cached, row, strict=True):
         if not _same(one, other, exact):
             yield f"{column}: the cache has {one!r}, the database {other!r}"
 

@@ -6,9 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import update
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, Session
 
 from .. import private
@@ -169,12 +167,11 @@ class Services:
         if session.connection_callable is not None:
             return None  # a sharded session: which database a row is in, its own choosers tell
         try:
-            bind = session.get_bind(mapper)
             if type(session).get_bind is Session.get_bind:
-                return bind
-            table: Any = mapper.local_table
-            written = session.get_bind(mapper, clause=update(table))
-        except SQLAlchemyError:
+                return session.get_bind(mapper)
+            bind = session.get_bind(mapper=mapper)
+            written = private.bind_of_writes(session, mapper)
+        except Exception:  # noqa: BLE001 (an application's own: it may want what we don't have)
             return None
         return bind if written is bind else None
 

@@ -56,7 +56,7 @@ class Flushes:
         if session.connection_callable is not None:  # sharded: each object has its database
             bind = session.connection_callable(mapper, state.obj())
         else:
-            bind = session.get_bind(mapper)
+            bind = session.get_bind(mapper=mapper)
         return self._services.engine(bind.engine)
 
     def _kind(

@@ -99,7 +99,8 @@ def _equality(where: Any, given: Mapping[str, Any]) -> tuple[Any, Any] | None:
     # the comparison implies: not a plain lookup
     if private.affinity(right.type) is not private.affinity(column.type):
         return None
-    return column, _value(right, given)
+    value = _value(right, given)
+    return None if value is _MISSING else (column, value)
 
 
 def _column(element: ColumnElement[Any]) -> Column[Any] | None:
@@ -116,7 +117,12 @@ _MISSING = object()
 
 
 def _value(parameter: BindParameter[Any], given: Mapping[str, Any]) -> Any:
+    """What a parameter stands for; `_MISSING` where that is not told before the statement runs.
+
+    A callable is not called: it may want what the autoflush has yet to bring, and may answer
+    otherwise when the statement calls it again.
+    """
     value = given.get(parameter.key, _MISSING)
-    if value is _MISSING and parameter.callable is not None:
-        return parameter.effective_value
-    return parameter.value if value is _MISSING else value
+    if value is not _MISSING or parameter.callable is not None:
+        return value
+    return parameter.value

@@ -89,7 +89,7 @@ class Statements:
         lookup = self._recognise(state, access, mapper, shard)
         if lookup is None:
             return None
-        if private.wants_autoflush(state):
+        if private.wants_autoflush(state) and private.dirty(session):
             private.autoflush(session)
         if not private.begin(session):
             return None
@@ -130,15 +130,17 @@ class Statements:
         if expected is not None:
             return self._load(lookup, access.region, expected)
         plan = self._plan(lookup)
-        if plan is None or (refresh and not permit.lease):
+        if not permit.lease if refresh else plan is None:
             return None
-        outcomes = self._read(lookup, plan.group, permit)
-        if not refresh and all(outcome.hit for outcome in outcomes):
+        # A statement that returns more than is cached refreshes what is.
+        group = access.region if plan is None else plan.group
+        outcomes = self._read(lookup, group, permit)
+        if plan is not None and not refresh and all(outcome.hit for outcome in outcomes):
             result = plan.result(outcomes)
             if result is not None:
                 return result
         leases = [outcome.lease for outcome in outcomes if outcome.lease is not None]
-        return self._load(lookup, plan.group, leases)
+        return self._load(lookup, group, leases)
 
     def _read(self, lookup: KeyLookup, group: Group, permit: Permit) -> list[Outcome]:
         access, reads = lookup.access, self._services.reads

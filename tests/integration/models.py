@@ -59,7 +59,7 @@ class Account(CacheMixin, Base):
     __tablename__ = "account"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(40))
-    secret: Mapped[str | None] = mapped_column(String(40), info={"cache": False})
+    cost: Mapped[str | None] = mapped_column(String(40), info={"cache": False})
 
 
 class Log(Base):

@@ -35,6 +35,7 @@ class Stage:
         database: Where the rows are.
         cache: What is tested.
         metadata: The tables to create.
+        begin: Have SQLite begin transactions where SQLAlchemy does (see `make_engine`).
 
     Attributes:
         Session: A factory that the cache serves.
@@ -42,11 +43,16 @@ class Stage:
     """
 
     def __init__(
-        self, database: Database, cache: RedisCache, metadata: MetaData = Base.metadata
+        self,
+        database: Database,
+        cache: RedisCache,
+        metadata: MetaData = Base.metadata,
+        *,
+        begin: bool = False,
     ) -> None:
         self.database = database
         self.cache = cache
-        self.engine = make_engine(database)
+        self.engine = make_engine(database, begin=begin)
         self.outside = make_engine(database)
         metadata.create_all(self.outside)
         self.Session: sessionmaker[Session] = cache.enable(sessionmaker(self.engine))
@@ -95,8 +101,15 @@ class Stage:
             count.trips = self.cache.stats().round_trips - before
 
 
-def make_engine(database: Database, **options: Any) -> Engine:
-    """An engine that checks foreign keys."""
+def make_engine(database: Database, *, begin: bool = False, **options: Any) -> Engine:
+    """An engine that checks foreign keys.
+
+    Args:
+        database: Where.
+        begin: Take the beginning of SQLite's transactions out of the driver's hands, as
+            SQLAlchemy's documentation advises those who use savepoints.
+        options: Passed to `create_engine`.
+    """
     engine = database.engine(**options)
     if database.name == "sqlite":
 
@@ -104,5 +117,13 @@ def make_engine(database: Database, **options: Any) -> Engine:
         def connected(connection: Any, record: Any) -> None:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = OFF")
+            if begin:
+                connection.isolation_level = None
+
+        if begin:
+
+            @event.listens_for(engine, "begin")
+            def began(connection: Any) -> None:
+                connection.exec_driver_sql("BEGIN")
 
     return engine

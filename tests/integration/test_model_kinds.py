@@ -35,6 +35,12 @@ class Modern(CacheMixin, _Base):
     name: Mapped[str] = mapped_column(String(20))
 
 
+class Out(Modern):
+    """A subclass that stays out of the cache."""
+
+    __cache__ = None  # type: ignore[assignment]
+
+
 class Registered(_Base):
     """A model that can't take the mixin."""
 
@@ -166,10 +172,6 @@ def test_registered_for_one_cache_only(database: Database, make_cache: CacheMake
 
 def test_a_policy_of_none_leaves_a_class_out(database: Database, make_cache: CacheMaker) -> None:
     """`__cache__ = None` in a subclass, or register(..., policy) for a base, decide."""
-
-    class Out(Modern):
-        __cache__ = None  # type: ignore[assignment]
-
     stage = Stage(database, make_cache(), _Base.metadata)
     with stage.Session.begin() as session:
         session.add(Modern(id=1, name="one"))

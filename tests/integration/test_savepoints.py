@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
+from sqlalchemy_rediscache.testing import audit
+from tests.fix_caches import CacheMaker
 from tests.integration.models import User
 from tests.integration.stage import Stage
 from tests.integration.test_writes import city, values_in
+from tests.servers import Database
+
+
+@pytest.fixture
+def stage(database: Database, make_cache: CacheMaker) -> Stage:
+    """As everywhere, but savepoints work on SQLite."""
+    stage = Stage(database, make_cache(), begin=True)
+    stage.populate()
+    return stage
 
 
 def test_a_kept_savepoint_commits_with_its_transaction(
@@ -161,3 +173,17 @@ def test_begin_block_with_an_error(stage: Stage) -> None:
     except LookupError:
         pass
     assert city(stage, 1) == "x"
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.xfail(strict=True, reason="the driver commits when the first savepoint is released")
+def test_sqlite_savepoints_without_begin(database: Database, make_cache: CacheMaker) -> None:
+    """The driver's own transactions: a released savepoint is committed, a rollback too late."""
+    stage = Stage(database, make_cache())
+    stage.populate()
+    stage.warm(User, 1)
+    with stage.Session() as session:
+        with session.begin_nested():
+            session.get_one(User, 1).city = "inner"
+        session.rollback()
+    assert audit(stage.cache, stage.engine) == []

@@ -13,11 +13,11 @@ from tests.integration.stage import Stage
 
 @pytest.fixture
 def accounts(stage: Stage) -> Stage:
-    """Two accounts with secrets."""
+    """Two accounts with costs."""
     with stage.Plain.begin() as session:
         session.add_all([
-            Account(id=1, name="ann", secret="tell-nobody"),
-            Account(id=2, name="bob", secret="tell-nobody"),
+            Account(id=1, name="ann", cost="9999777"),
+            Account(id=2, name="bob", cost="9999777"),
         ])  # fmt: skip
     return stage
 
@@ -39,30 +39,30 @@ def test_it_comes_from_the_database(accounts: Stage) -> None:
             assert account.name == "ann"
         assert count.statements == []
         with accounts.counting() as count:
-            assert account.secret == "tell-nobody"
+            assert account.cost == "9999777"
         assert count.selects == 1
 
 
 def test_it_never_reaches_redis(accounts: Stage, redis_client: redis.Redis) -> None:
     """Neither a fill nor a commit, an insert nor an update puts it there."""
     with accounts.Session.begin() as session:
-        session.add(Account(id=3, name="cid", secret="tell-nobody"))
+        session.add(Account(id=3, name="cid", cost="9999777"))
         session.get_one(Account, 1).name = "anna"
-        session.get_one(Account, 2).secret = "tell-nobody-else"
+        session.get_one(Account, 2).cost = "9999777-else"
     accounts.warm(Account, 1, 2, 3)
-    assert b"tell-nobody" not in everything(redis_client)
+    assert b"9999777" not in everything(redis_client)
     with accounts.Session() as session:
         assert session.get_one(Account, 1).name == "anna"
-        assert session.get_one(Account, 2).secret == "tell-nobody-else"
-        assert session.get_one(Account, 3).secret == "tell-nobody"
+        assert session.get_one(Account, 2).cost == "9999777-else"
+        assert session.get_one(Account, 3).cost == "9999777"
 
 
 def test_changed_by_others_it_is_seen_at_once(accounts: Stage) -> None:
     """Since it is not cached, even a change that nobody told the cache of is seen."""
     accounts.warm(Account, 1)
-    accounts.behind("UPDATE account SET secret = 'new' WHERE id = 1")
+    accounts.behind("UPDATE account SET cost = 'new' WHERE id = 1")
     with accounts.Session() as session:
-        assert session.get_one(Account, 1).secret == "new"
+        assert session.get_one(Account, 1).cost == "new"
 
 
 @pytest.mark.parametrize("by", ["get", "select"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import pytest
 
@@ -14,7 +15,14 @@ from tests.servers import Database
 _PROPERTY = "explored"
 
 MakeWorld = Callable[[Scenario], World]
-Explore = Callable[[Scenario, Orders], Tally]
+
+
+class Explore(Protocol):
+    """Explores a scenario."""
+
+    def __call__(self, scenario: Scenario, *orders: Orders) -> Tally:
+        """Run orders, one kind after the other."""
+
 
 
 @pytest.fixture
@@ -45,8 +53,11 @@ def explore(
 ) -> Explore:
     """Explore a scenario, and have the summary say how far."""
 
-    def run(scenario: Scenario, orders: Orders) -> Tally:
-        tally = Explorer(make_world(scenario), scenario).run(orders)
+    def run(scenario: Scenario, *orders: Orders) -> Tally:
+        explorer = Explorer(make_world(scenario), scenario)
+        tally = Tally()
+        for some in orders:
+            tally += explorer.run(some)
         whole = "all" if tally.complete else "some"
         record_property(_PROPERTY, f"{database.name}|{scenario.name}|{tally.orders}|{whole}")
         return tally

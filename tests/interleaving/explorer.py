@@ -116,6 +116,7 @@ class Scenario:
         warm: They are in the cache when the order begins.
         absent: They are not in the database when it begins.
         crashes: How many actors may die, at any of their steps.
+        mortals: Who may die; all of them if nobody is named.
         faults: How many calls to Redis may fail, unsent or with the answer lost.
         snapshots: Transactions see one moment.
         invalidate: The model is of ``write="invalidate"``.
@@ -129,6 +130,7 @@ class Scenario:
     warm: bool = True
     absent: bool = False
     crashes: int = 0
+    mortals: tuple[str, ...] = ()
     faults: int = 0
     snapshots: bool = False
     invalidate: bool = False
@@ -150,6 +152,13 @@ class Tally:
     skipped: int = 0
     steps: int = 0
     complete: bool = False
+
+    def __iadd__(self, other: Tally) -> Tally:
+        self.orders += other.orders
+        self.skipped += other.skipped
+        self.steps += other.steps
+        self.complete = self.complete or other.complete
+        return self
 
     def __str__(self) -> str:
         what = "all there are" if self.complete else "a part"
@@ -241,7 +250,7 @@ class Explorer:
                 actor = stepper.actors[choice.actor]
                 if actor.is_event or not actor.steps:
                     continue
-                if scenario.crashes:
+                if scenario.crashes and actor.name in (scenario.mortals or (actor.name,)):
                     more.append((Choice(choice.actor, "crash"), op))
                 if scenario.faults and op.kind == "redis":
                     more += [(Choice(choice.actor, how), op) for how in ("unsent", "lost")]

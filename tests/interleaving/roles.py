@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
 from tests.interleaving.explorer import Player, Role
+from tests.interleaving.stepping import Op
 
 Change = Callable[[Any], None]
 
@@ -232,6 +233,7 @@ def snapshot_reader(name: str, *, rows: int) -> Role:
 
     def play(player: Player) -> None:
         world = player.world
+        world.stepper.park(Op("event", "begins"))
         with player.session(snapshot=True) as session:
             # A statement that the cache has no part in begins the snapshot.
             session.execute(text(f"SELECT count(*) FROM {player.model.__tablename__}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from sqlalchemy.orm import InstanceState
 from sqlalchemy_rediscache.read_path import Permit, ReadPath
 from sqlalchemy_rediscache.session import flushes
 from sqlalchemy_rediscache.session.access import Services
-from sqlalchemy_rediscache.store.scripts import _Script
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -21,16 +19,11 @@ Sabotage = Callable[[World, pytest.MonkeyPatch], None]
 
 
 def _change(world: World, old: str, new: str, *names: str) -> None:
-    """Change a piece of text in scripts of every cache of a world."""
-    for cache in world.caches:
-        scripts: Any = cache._services.store.blocking._scripts  # noqa: SLF001
-        for name in names or tuple(scripts):
-            text = scripts[name].text.decode()
-            assert text.count(old) == 1, f"{name}.lua no longer has {old!r} once"
-            changed = text.replace(old, new).encode()
-            sha = hashlib.sha1(changed, usedforsecurity=False).hexdigest().encode()
-            scripts[name] = _Script(changed, sha)
-    world.learn_scripts()
+    """Change a piece of text in scripts; in all of them, if none is named."""
+    for name in names or tuple(world.script_texts):
+        text = world.script_texts[name]
+        assert text.count(old) == 1, f"{name}.lua no longer has {old!r} once"
+        world.swap_script(name, text.replace(old, new))
 
 
 def invalidate_after_commit_only(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -129,7 +122,6 @@ class Safeguard:
     Args:
         off: Switches it off.
         scenario: The name of the scenario.
-        databases: Where the scenario can miss it.
     """
 
     off: Sabotage

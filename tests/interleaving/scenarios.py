@@ -109,7 +109,7 @@ TROUBLES: Sequence[Scenario] = (
              (writer("w1", a=1), writer("w2", b=2), reader("r"), locks_expire()), crashes=1),
     Scenario("a snapshot and one who dies",
              (writer("w", a=1), snapshot_reader("s", rows=1), reader("r"), locks_expire()),
-             warm=False, crashes=1, snapshots=True, apart=False),
+             warm=False, crashes=1, mortals=("w",), snapshots=True, apart=False),
     Scenario("bulk update and one who dies",
              (bulk_writer("w", a=1), reader("r1"), reader("r2"), locks_expire()), crashes=1),
     Scenario("insert and one who dies",

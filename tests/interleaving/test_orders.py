@@ -15,15 +15,12 @@ each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 
 
 @each
-def test_few_interruptions(scenario: Scenario, explore: Explore) -> None:
-    """No read is stale in the orders that interrupt an actor at most once."""
-    assert explore(scenario, DepthFirst(switches=1, limit=60)).orders > 5
+def test_some_orders(scenario: Scenario, explore: Explore) -> None:
+    """No read is stale in orders that interrupt an actor at most once, nor in random ones.
 
-
-@each
-def test_random_orders(scenario: Scenario, explore: Explore) -> None:
-    """No read is stale in random orders, which are the same ones each time."""
-    assert explore(scenario, Sample(25)).orders == 25
+    The random orders are the same ones each time.
+    """
+    assert explore(scenario, DepthFirst(switches=1, limit=25), Sample(12)).orders > 12
 
 
 @pytest.mark.databases("sqlite")
@@ -37,18 +34,18 @@ def test_every_order(scenario: Scenario, explore: Explore) -> None:
 @each
 def test_far_more_orders(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in every order there is (up to a number of them that takes some time)."""
-    assert explore(scenario, DepthFirst(limit=1500)).orders > 5
+    assert explore(scenario, DepthFirst(limit=800)).orders > 5
 
 
 @pytest.mark.long
 @each
 def test_more_interruptions(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in the orders that interrupt actors up to three times."""
-    assert explore(scenario, DepthFirst(switches=3, limit=600)).orders > 5
+    assert explore(scenario, DepthFirst(switches=3, limit=300)).orders > 5
 
 
 @pytest.mark.long
 @each
 def test_many_random_orders(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in many random orders."""
-    assert explore(scenario, Sample(600, seed=2)).orders == 600
+    assert explore(scenario, Sample(300, seed=2)).orders == 300

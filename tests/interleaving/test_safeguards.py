@@ -20,6 +20,6 @@ def test_safeguard_is_needed(
     world = make_world(scenario)
     safeguard.off(world, monkeypatch)
     with pytest.raises(Wrong) as found:
-        for orders in (DepthFirst(switches=2, limit=400), Sample(2000)):
+        for orders in (DepthFirst(switches=2, limit=600), Sample(1500)):
             Explorer(world, scenario).run(orders)
     print(found.value)  # noqa: T201 - shown by `pytest -rP`: the order that goes wrong

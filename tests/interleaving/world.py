@@ -67,7 +67,7 @@ class SteppedTransport:
             self._epoch = world.epoch
             self._cache._services.store.server.saw(world.run(b"run"))  # noqa: SLF001
         found: list[Any] = self._inner.exchange(
-            lambda run: frame(world.run(run)), replies, undo
+            lambda run: world.swapped(frame(world.run(run))), replies, undo
         )
         if world.verbose:
             world.stepper.note(str(found)[:120])
@@ -122,6 +122,8 @@ class World:
         chosen = {"read_timeout": 5.0, "lease_wait": 0.0, **(options or {})}
         self.caches = [RedisCache(redis_url, prefix="t", **chosen) for _ in range(processes)]
         self.script_names: dict[bytes, str] = {}
+        self.script_texts: dict[str, str] = {}
+        self._swaps: dict[bytes, bytes] = {}
         self._latest = list(map(self._enabled, self.caches, self.engines))
         self._snapshot = self._latest
         if database.name == "postgresql":
@@ -131,13 +133,27 @@ class World:
         for cache in self.caches:
             scripts = cache._services.store.blocking  # noqa: SLF001 - where calls are made
             scripts.transport = SteppedTransport(scripts.transport, self, cache)
-        self.learn_scripts()
+        self._learn_scripts()
 
-    def learn_scripts(self) -> None:
-        """Note which script is which, after a test changed one."""
-        for cache in self.caches:
-            scripts = cache._services.store.blocking._scripts  # noqa: SLF001
-            self.script_names |= {script.sha: name for name, script in scripts.items()}
+    def _learn_scripts(self) -> None:
+        """Note which script is which, and have the server know them."""
+        scripts = self.caches[0]._services.store.blocking._scripts  # noqa: SLF001
+        for name, script in scripts.items():
+            self.script_names[script.sha] = name
+            self.script_texts[name] = script.text.decode()
+            self.redis.script_load(script.text)
+
+    def swap_script(self, name: str, text: str) -> None:
+        """Have the server run another text in the place of a script."""
+        self.script_texts[name] = text
+        (sha,) = (one for one, known in self.script_names.items() if known == name)
+        self._swaps[sha] = _sha(self.redis.script_load(text))
+
+    def swapped(self, command: bytes) -> bytes:
+        """A command that calls the scripts that are to be run."""
+        for sha, other in self._swaps.items():
+            command = command.replace(sha, other)
+        return command
 
     def run(self, run: bytes) -> bytes:
         """The run id of the server: another one after each restart."""
@@ -304,3 +320,7 @@ def _prepare_sqlite(snapshots: bool) -> Callable[[Any, Any], None]:
             connection.isolation_level = None  # so that BEGIN is ours to send
 
     return prepare
+
+
+def _sha(answer: Any) -> bytes:
+    return answer if isinstance(answer, bytes) else str(answer).encode()

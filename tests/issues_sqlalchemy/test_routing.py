@@ -1,0 +1,69 @@
+"""Sessions that choose their engine themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from sqlalchemy_rediscache import CacheMixin
+from tests.fix_caches import CacheMaker
+
+
+class Base(DeclarativeBase):
+    """The models of this file."""
+
+
+class Note(CacheMixin, Base):
+    """A row."""
+
+    __tablename__ = "note"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+
+def test_get_bind_is_called_by_keyword(engine: Engine, make_cache: CacheMaker) -> None:
+    """A session's own get_bind() that takes keywords only works as without the cache."""
+
+    class Routed(Session):
+        def get_bind(self, mapper: Any = None, **kwargs: Any) -> Engine:
+            return engine
+
+    class Keywords(Session):
+        def get_bind(self, **kwargs: Any) -> Engine:  # type: ignore[override]
+            return engine
+
+    Base.metadata.create_all(engine)
+    cache = make_cache()
+    with cache.enable(sessionmaker(class_=Routed))() as session, session.begin():
+        session.add(Note(id=1, text="first"))
+    with cache.enable(sessionmaker(class_=Keywords))() as session:
+        assert session.get_one(Note, 1).text == "first"
+        session.execute(update(Note).values(text="second"))
+
+
+def test_reads_of_a_replica_that_flushes_do_not_use_are_not_cached(
+    engine: Engine, make_cache: CacheMaker, tmp_path: Path
+) -> None:
+    """A session that writes elsewhere while it flushes gets nothing from the cache."""
+    replica = create_engine(f"sqlite:///{tmp_path / 'replica.db'}")
+
+    class Routed(Session):
+        def get_bind(self, mapper: Any = None, **kwargs: Any) -> Engine:
+            return engine if self._flushing else replica
+
+    for one in (engine, replica):
+        Base.metadata.create_all(one)
+    with Session(replica) as session, session.begin():
+        session.add(Note(id=1, text="first"))
+    cache = make_cache()
+    factory = cache.enable(sessionmaker(class_=Routed))
+    for text in ("first", "second"):
+        with Session(replica) as session, session.begin():
+            session.get_one(Note, 1).text = text
+        with factory() as session:
+            assert session.get_one(Note, 1).text == text
+    assert cache.stats().hits == 0
+    replica.dispose()
