@@ -77,7 +77,15 @@ class RedisCache:
         max_entry_bytes: int = 1 << 20,
         check_server: bool = True,
     ) -> None:
-        _validate(prefix, consistency, lock_ttl, lease_ttl, connect_timeout, read_timeout)
+        _validate_names(prefix, consistency)
+        _validate_positive(
+            lock_ttl=lock_ttl,
+            lease_ttl=lease_ttl,
+            lease_wait=lease_wait,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            max_entry_bytes=max_entry_bytes,
+        )
         self.prefix = prefix
         self._counters = Counters()
         self._models = Models(policy or CachePolicy())
@@ -111,6 +119,7 @@ class RedisCache:
             stamps=stamps,
             namespace=namespace,
             bypassing=self._bypassed.get,
+            max_bytes=max_entry_bytes,
         )
         self._hooks = SessionHooks(self._services)
         self._bindings: dict[int, Binding] = {}
@@ -208,6 +217,11 @@ class RedisCache:
         if mapper is None or self._models.policy(mapper) is None:
             raise ConfigurationError(f"{model!r} is not a cached model: nothing to invalidate")
         wanted = []
+        if not self._services.engines():
+            raise ConfigurationError(
+                "this cache has met no engine yet, so it can't tell which database is meant: "
+                "enable() the session factory first"
+            )
         for region, place in self._places(mapper):
             names: Sequence[bytes] = ()
             if identity is not None:
@@ -238,7 +252,8 @@ class RedisCache:
     def _clear(self, *, is_async: bool) -> None:
         scripts = self._services.scripts(is_async)
         try:
-            scripts.clear(self._keys.everything().encode())
+            count = scripts.clear(self._keys.everything().encode())
+            self._counters.add("regions_invalidated", count)
         except CacheUnavailable:
             for mapper in self._models.cached():
                 for _, place in self._places(mapper):
@@ -300,25 +315,19 @@ class RedisCache:
         self.close()
 
 
-def _validate(
-    prefix: str,
-    consistency: str,
-    lock_ttl: float,
-    lease_ttl: float,
-    connect_timeout: float,
-    read_timeout: float,
-) -> None:
+def _validate_names(prefix: str, consistency: str) -> None:
     if not prefix or any(char in prefix for char in "{}*?[]\\") or not prefix.isprintable():
         raise ConfigurationError(
             f"prefix={prefix!r}: give a name without braces, wildcards and control characters"
         )
     if consistency not in ("available", "strict"):
         raise ConfigurationError(f'consistency={consistency!r}: give "available" or "strict"')
-    times = {"lock_ttl": lock_ttl, "lease_ttl": lease_ttl,
-             "connect_timeout": connect_timeout, "read_timeout": read_timeout}  # fmt: skip
-    for name, seconds in times.items():
-        if not seconds > 0:
-            raise ConfigurationError(f"{name}={seconds!r}: give a number of seconds above 0")
+
+
+def _validate_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ConfigurationError(f"{name}={number!r}: give a number above 0")
 
 
 def _check_model(mapper: Mapper[Any]) -> None:

@@ -26,7 +26,8 @@ class Group:
         identity: Writes primary keys as text.
         dialect: Whose values these are.
         policy: How long they stay.
-        only: Set apart what the same columns mean for a part of the classes.
+        only: Sets apart what the same columns mean for other classes or tables.
+        max_bytes: Larger rows are not stored.
 
     Raises:
         UncacheableModel: A primary key column is not among the columns.
@@ -40,13 +41,16 @@ class Group:
         identity: IdentityCodec,
         dialect: Dialect,
         policy: CachePolicy,
-        only: str = "",
+        only: str,
+        max_bytes: int,
     ) -> None:
         self.columns = tuple(columns)
         self.index = {column: place for place, column in enumerate(self.columns)}
         self.identity = identity
         self.policy = policy
-        self.codec = RowCodec(self.columns, dialect, compress_over=policy.compress_over)
+        self.codec = RowCodec(
+            self.columns, dialect, compress_over=policy.compress_over, max_bytes=max_bytes
+        )
         self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
         self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0
         try:

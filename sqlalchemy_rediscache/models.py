@@ -37,6 +37,7 @@ class Models:
         self._refused: weakref.WeakKeyDictionary[type, UncacheableModel] = (
             weakref.WeakKeyDictionary()
         )
+        self._announced: weakref.WeakSet[type] = weakref.WeakSet()
         self.version: object = object()
         """Replaced whenever a registration may have changed an earlier answer."""
 
@@ -90,6 +91,18 @@ class Models:
         if mapper.class_ not in self._refused:
             self._refused[mapper.class_] = reason
             logger.warning("%s stays out of the cache: %s", mapper.class_.__name__, reason)
+
+    def announce(self, mapper: Mapper[Any], left_out: dict[str, str]) -> None:
+        """Say once which columns of a class can't be cached, by their type."""
+        if left_out and mapper.class_ not in self._announced:
+            self._announced.add(mapper.class_)
+            listed = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+            logger.warning(
+                "%s is cached without columns that can't be stored exactly, which are loaded from "
+                "the database when they are used (%s)",
+                mapper.class_.__name__,
+                listed,
+            )
 
     def cached(self) -> Iterator[Mapper[Any]]:
         """The mappers of all classes that are cached and mapped now."""

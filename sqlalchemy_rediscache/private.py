@@ -7,7 +7,7 @@ name with an underscore of SQLAlchemy's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -39,7 +39,7 @@ def plain_select(statement: Any) -> bool:
     A statement keeps only the parts that were given: whatever part is not known here, in this
     version or a later one, makes it not plain.
     """
-    if statement.__class__ is not Select:
+    if not isinstance(statement, Select):
         return False
     memoized = statement.__dict__.get("_memoized_keys", ())  # of a statement that ran before
     for part, value in statement.__dict__.items():
@@ -161,12 +161,29 @@ class ReplayedCursor:
 
     _raw_all_rows = _raw_all_tuples
 
+    def fetchmany(self, size: int) -> Sequence[Any]:
+        """The next rows, for a result that is consumed with ``yield_per``."""
+        found, self._rows = self._rows[:size], self._rows[size:]
+        return found
+
+    def keys(self) -> Container[Any]:
+        """What the rows have values for: a joined eager load asks."""
+        return _Keys(self._getter)
+
     def _soft_close(self, hard: bool = False, **_: Any) -> None:
         self.closed = self.closed or hard
 
     def close(self) -> None:
         """Close it, as a cursor."""
         self.closed = True
+
+
+class _Keys:
+    def __init__(self, getter: Callable[..., Any]) -> None:
+        self._getter = getter
+
+    def __contains__(self, key: object) -> bool:
+        return self._getter(key, False) is not None
 
 
 def replay(state: ORMExecuteState, cursor: ReplayedCursor) -> Result[Any]:
@@ -232,9 +249,9 @@ def replayed(
     return ReplayedCursor(rows, context, getter, tuple_getter)
 
 
-def entity_result(statement: Any, mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
+def entity_result(mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
     """The result of a SELECT of one entity, of objects that are loaded already."""
-    extra = [(selected(statement)[0],)]
+    extra = [(mapper.class_,)]
     filters: dict[str, Any] = (
         {"_create_unique_filters": lambda result: [id]}
         if SQLALCHEMY_2_1

@@ -67,23 +67,33 @@ class Region(Group):
         mapper: The mapper.
         policy: Its policy.
         dialect: Whose values the rows hold.
+        max_bytes: Larger rows are not stored.
 
     Raises:
         UncacheableModel: No row of this class can be cached; the message says why.
     """
 
-    def __init__(self, mapper: Mapper[Any], policy: CachePolicy, dialect: Dialect) -> None:
+    def __init__(
+        self, mapper: Mapper[Any], policy: CachePolicy, dialect: Dialect, max_bytes: int
+    ) -> None:
         self.mapper = mapper
         self.dialect = dialect
         self.name = KeySpace(mapper, policy).name
         keys = key_columns(mapper)
         self._keys = keys
-        self._only = _some_classes(mapper)
+        self._only = _set_apart(mapper, policy)
+        self._max_bytes = max_bytes
         self.shape: Shape = shape_of(mapper, dialect)
         columns = [column for column in self.shape.columns if cacheable(column, dialect)]
+        self.left_out = {
+            str(column): uncacheable(column, dialect) or ""
+            for column in self.shape.columns
+            if not withheld(column) and uncacheable(column, dialect) is not None
+        }
+        """Columns whose types can't be stored exactly, and why."""
         try:
             identity = IdentityCodec(keys, dialect)
-            super().__init__("row", columns, keys, identity, dialect, policy, self._only)
+            super().__init__("row", columns, keys, identity, dialect, policy, self._only, max_bytes)
         except ConfigurationError as error:
             raise UncacheableModel(f"{mapper.class_.__name__} can't be cached: {error}") from error
         self._hydrations: dict[Mapper[Any], Hydration] = {}
@@ -134,7 +144,14 @@ class Region(Group):
         columns = [column for column in own if column in wanted or column in self._keys]
         try:
             return Group(
-                "grp", columns, self._keys, self.identity, self.dialect, self.policy, self._only
+                "grp",
+                columns,
+                self._keys,
+                self.identity,
+                self.dialect,
+                self.policy,
+                self._only,
+                self._max_bytes,
             )
         except ConfigurationError:
             return None
@@ -179,12 +196,16 @@ def cacheable(column: Any, dialect: Dialect) -> bool:
     return not withheld(column) and uncacheable(column, dialect) is None
 
 
-def _some_classes(mapper: Mapper[Any]) -> str:
-    """What sets a subclass's loads apart from its base's: the rows of some classes only."""
-    if mapper.inherits is None or mapper.concrete:
-        return ""
-    names = sorted(repr(sub.polymorphic_identity) for sub in mapper.self_and_descendants)
-    return "-" + scope_digest(names)
+def _set_apart(mapper: Mapper[Any], policy: CachePolicy) -> str:
+    """What sets a class's loads apart from others of the same columns under the same key.
+
+    A subclass's loads return the rows of some classes only. Classes that were given one region's
+    name may be of different tables.
+    """
+    parts = [] if policy.region is None else [root_table(mapper).fullname]
+    if mapper.inherits is not None and not mapper.concrete:
+        parts += sorted(repr(sub.polymorphic_identity) for sub in mapper.self_and_descendants)
+    return "-" + scope_digest(parts) if parts else ""
 
 
 def withheld(column: Any) -> bool:

@@ -43,10 +43,11 @@ class Services:
         writes: The write path.
         stamps: What the read path last saw of each guard.
         namespace: The tenant of a session, from the session; None for no tenants.
+        max_bytes: The largest entry.
         bypassing: Is the running code inside of ``cache.bypass()``?
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts of a cache, by name)
         self,
         *,
         models: Models,
@@ -58,6 +59,7 @@ class Services:
         stamps: dict[bytes, bytes | None],
         namespace: Callable[[Session], object] | None,
         bypassing: Callable[[], bool],
+        max_bytes: int,
     ) -> None:
         self.models = models
         self.keys = keys
@@ -68,6 +70,9 @@ class Services:
         self.stamps = stamps
         self._namespace = namespace
         self.bypassing = bypassing
+        self.max_bytes = max_bytes
+        self.watch: Callable[[Engine], None] = lambda engine: None
+        """Called with each engine when it is first met."""
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
 
     def engine(self, engine: Engine) -> EngineInfo:
@@ -75,7 +80,10 @@ class Services:
         try:
             return self._engines[engine]
         except KeyError:
-            info = self._engines[engine] = EngineInfo(engine, self.keys, self.models)
+            info = self._engines[engine] = EngineInfo(
+                engine, self.keys, self.models, self.max_bytes
+            )
+            self.watch(engine)
             return info
 
     def engines(self) -> list[tuple[Engine, EngineInfo]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Result
+from sqlalchemy.engine import Engine, Result
 from sqlalchemy.orm import InstanceState, ORMExecuteState, Session, scoped_session, sessionmaker
 from sqlalchemy.orm.base import PassiveFlag
 
@@ -30,6 +30,7 @@ class SessionHooks:
         self.services = services
         plans = Plans(services.models)
         self.engine_events = EngineEvents(services, plans)
+        services.watch = self.engine_events.watch
         self.lookups = Lookups(services)
         self._refreshes = Refreshes(services)
         self._statements = Statements(services)
@@ -107,6 +108,8 @@ class Binding:
         else:
             kind = "async" if self._factory.is_async else "sync"
             hooks.services.store.require(kind)
+            for engine in self._factory.engines():  # from now on its other users are heard too
+                hooks.services.engine(engine)
             namespace = {_MARK: hooks, "_rediscache_lookups": hooks.lookups}
             bases = (CachedSession, self._class)
             listened = type(self._class.__name__, bases, namespace)
@@ -141,6 +144,13 @@ class _Factory:
     def __init__(self, factory: Any, *, is_async: bool) -> None:
         self._factory = factory
         self.is_async = is_async
+
+    def engines(self) -> list[Engine]:
+        """The engines that the factory gives its sessions."""
+        options = self._factory.kw
+        binds = [options.get("bind"), *(options.get("binds") or {}).values()]
+        engines = [getattr(bind, "sync_engine", bind) for bind in binds]
+        return [engine for engine in engines if isinstance(engine, Engine)]
 
     def get(self) -> type[Session]:
         if not self.is_async:
@@ -177,6 +187,11 @@ def _resolve(target: Any) -> tuple[_Factory | None, type[Session]]:
             factory = _Factory(target, is_async=True)
             return factory, factory.get()
         if isinstance(target, type) and issubclass(target, AsyncSession):
+            if target.sync_session_class is Session:
+                raise ConfigurationError(
+                    f"{target.__name__} has no sync_session_class of its own: every session of the "
+                    "process would be enabled. Enable an async_sessionmaker instead"
+                )
             return None, target.sync_session_class
     raise ConfigurationError(
         "enable() takes a sessionmaker, scoped_session, async_sessionmaker or a class of sessions, "

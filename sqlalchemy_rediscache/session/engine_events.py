@@ -17,15 +17,17 @@ from .access import Services
 from .engines import EngineInfo
 from .plans import Emptied, Plans
 from .unit import Unit
-from .view import View
 
 _READS = re.compile(
     r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*\(*\s*"
-    r"(SELECT|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|DESC|PRAGMA|BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|"
+    r"(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|DESC|PRAGMA|BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|"
     r"RELEASE|SET|ANALYZE|VACUUM|LISTEN|NOTIFY|UNLISTEN|LOCK|FETCH|DECLARE|CLOSE|USE|CHECKPOINT)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
+_LOCKING = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?UPDATE\b", re.IGNORECASE)
+_DDL_COMMITS = frozenset({"mysql", "mariadb", "oracle"})
+"""Databases that commit by themselves before and after DDL."""
 _WRITES_INSIDE = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO)\b", re.IGNORECASE)
 
 
@@ -45,6 +47,7 @@ class EngineEvents:
         self._plans = plans
         self._watched: weakref.WeakSet[Engine] = weakref.WeakSet()
         self._key = f"_rediscache_unit_{id(self):x}"
+        self._key_at_once = f"_rediscache_at_once_{id(self):x}"
 
     def follow(self, session: Session, connection: Connection, unit: Unit) -> None:
         """A session's transaction began on a connection."""
@@ -109,7 +112,8 @@ class EngineEvents:
                 unit = self.unit(connection)
                 if unit is not None:
                     unit.wrote = True
-                return
+                if not _autocommits(connection):
+                    return
         elif not self._text_writes(connection, statement):
             return
         self._note(connection, context, compiled)
@@ -127,7 +131,9 @@ class EngineEvents:
             if unit is not None:
                 unit.closed = True  # what the transaction sees is no longer known
         first = found.group(1).upper()
-        return first in ("SELECT", "EXPLAIN", "DECLARE") and bool(_WRITES_INSIDE.search(statement))
+        if first not in ("SELECT", "EXPLAIN", "DECLARE", "WITH"):
+            return False
+        return bool(_WRITES_INSIDE.search(_LOCKING.sub("", statement)))
 
     def _note(self, connection: Connection, context: Any, compiled: Any) -> None:
         info = self._services.engine(connection.engine)
@@ -146,10 +152,13 @@ class EngineEvents:
             fresh.region(info.place(region, namespace, schema_map))
             if session is None and self._services.namespaced:
                 fresh.regions.update(info.places_of(region))
+        if _autocommits(connection):
+            self._at_once(connection, info, fresh)
+            return
         _merge(unit.writes, fresh)
-        if fresh and info.view_in(connection) is View.CLOSED and _autocommits(connection):
-            # No COMMIT will come: the statement is its own transaction.
-            self._services.writes.lock(self._services.scripts(info.is_async), unit.writes)
+        if context is not None and context.isddl and info.dialect.name in _DDL_COMMITS:
+            _merge(fresh, unit.writes)
+            self._at_once(connection, info, fresh)
 
     def _written(self, info: EngineInfo, context: Any, compiled: Any) -> tuple[Emptied, ...]:
         if compiled is None or private.is_text(compiled) or context.isddl:
@@ -164,6 +173,36 @@ class EngineEvents:
             ):
                 found[region.name] = region
         return tuple(found.values())
+
+    # No COMMIT comes after a statement that is its own transaction: it is locked right before it,
+    # and released right after.
+
+    def _at_once(self, connection: Connection, info: EngineInfo, writes: WriteSet) -> None:
+        if not writes:
+            return
+        self._services.writes.lock(self._services.scripts(info.is_async), writes)
+        connection.__dict__.setdefault(self._key_at_once, []).append(writes)
+        if not event.contains(connection, "after_cursor_execute", self.after_execute):
+            event.listen(connection, "after_cursor_execute", self.after_execute)
+
+    def after_execute(
+        self,
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        executemany: bool,
+    ) -> None:
+        """A statement was sent and answered."""
+        self._release_at_once(connection)
+
+    def _release_at_once(self, connection: Connection) -> None:
+        locked = connection.__dict__.pop(self._key_at_once, ())
+        for writes in locked:
+            info = self._services.engine(connection.engine)
+            scripts = self._services.scripts(info.is_async)
+            self._services.writes.release(scripts, writes, committed=True)
 
     # -- how it ends --------------------------------------------------------------------------
 
@@ -243,6 +282,8 @@ class EngineEvents:
     def on_error(self, context: ExceptionContext) -> None:
         """The database refused something; a connection lost in COMMIT leaves its outcome open."""
         connection = context.connection
+        if connection is not None and not context.is_disconnect:
+            self._release_at_once(connection)
         unit = None if connection is None else self.unit(connection)
         if unit is not None and unit.committing and context.is_disconnect:
             unit.doubtful = True

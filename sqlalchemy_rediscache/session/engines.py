@@ -31,12 +31,14 @@ class EngineInfo:
         engine: The engine (of an asyncio engine, its synchronous one).
         keys: Builds the places of regions.
         models: Which classes are cached.
+        max_bytes: The largest entry.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, models: Models) -> None:
+    def __init__(self, engine: Engine, keys: Keys, models: Models, max_bytes: int) -> None:
         self._engine = weakref.ref(engine)
         self._keys = keys
         self._models = models
+        self._max_bytes = max_bytes
         self.dialect = engine.dialect
         self.is_async = bool(engine.dialect.is_async)
         self.database = database_name(engine)
@@ -94,11 +96,12 @@ class EngineInfo:
         policy = self._models.policy(mapper)
         if policy is not None and not mapper.always_refresh:
             try:
-                region = Region(mapper, policy, self.dialect)
+                region = Region(mapper, policy, self.dialect, self._max_bytes)
             except UncacheableModel as error:
                 self._models.refuse(mapper, error)
             else:
                 install(mapper)
+                self._models.announce(mapper, region.left_out)
         mapper.class_manager.info[self._token] = (self._models.version, region, count)
         return region
 

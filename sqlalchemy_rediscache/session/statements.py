@@ -194,7 +194,7 @@ class Statements:
         )
         if objects is None:
             return None
-        return private.entity_result(lookup.state.statement, lookup.mapper, objects)
+        return private.entity_result(lookup.mapper, objects)
 
     # -- from the database, into the cache ----------------------------------------------------
 

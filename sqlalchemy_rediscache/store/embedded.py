@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import tempfile
 import weakref
 from pathlib import Path
@@ -35,11 +36,12 @@ class EmbeddedServer:
             raise ConfigurationError(f"the embedded server does not start: {error}") from error
         self.url = f"unix://{socket}"
         self._stopped = False
+        self._pid = os.getpid()
         atexit.register(_stop_at_exit, weakref.ref(self))
 
     def stop(self) -> None:
         """Stop the server; calling it again does nothing."""
-        if not self._stopped:
+        if not self._stopped and self._pid == os.getpid():  # a forked child has no say
             self._stopped = True
             self._server.stop()
             self._folder.cleanup()

@@ -325,7 +325,7 @@ class Scripts:
                     again.append(one)
             waiting = again
 
-    def clear(self, pattern: bytes) -> None:
+    def clear(self, pattern: bytes) -> int:
         """Give every guard under a pattern a new generation and delete the rows of the old ones.
 
         Only rows that were there before are deleted: they are out of reach then. One of the new
@@ -333,6 +333,9 @@ class Scripts:
 
         Args:
             pattern: A pattern of SCAN that matches guards and rows.
+
+        Returns:
+            How many guards there were.
         """
         keys = self.scan(pattern)
         guards = [key for key in keys if key.endswith(b":guard")]
@@ -341,6 +344,7 @@ class Scripts:
         rows = [key for key in keys if key[: key.rfind(b"}:") + 2] in tags and key not in guards]
         for start in range(0, len(rows), 500):
             self.command(b"UNLINK", *rows[start : start + 500])
+        return len(guards)
 
     # -- plain commands -----------------------------------------------------------------------
 

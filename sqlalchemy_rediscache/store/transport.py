@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from ..errors import CacheUnavailable
+from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address
 from .link import AsyncLink, Link
 from .server import ServerIdentity
@@ -91,10 +91,10 @@ class BlockingTransport:
             return found
 
     def _connected(self) -> Link:
-        link = Link(self._address.connection(), self._server)
+        link = Link(_made(self._address.connection), self._server)
         try:
             link.connect()
-        except _LOST as error:
+        except (*_LOST, ServerRefused) as error:
             link.close()
             raise CacheUnavailable(f"Redis can't be reached: {error!r}") from error
         except BaseException:
@@ -178,10 +178,10 @@ class AsyncioTransport:
             await self._exchange(undo, 1, None)
 
     async def _connected(self) -> AsyncLink:
-        link = AsyncLink(self._address.async_connection(), self._server)
+        link = AsyncLink(_made(self._address.async_connection), self._server)
         try:
             await link.connect()
-        except _LOST as error:
+        except (*_LOST, ServerRefused) as error:
             await link.close()
             raise CacheUnavailable(f"Redis can't be reached: {error!r}") from error
         except BaseException:
@@ -215,3 +215,11 @@ class AsyncioTransport:
 
 def _demoted(replies: list[Any]) -> bool:
     return ReadOnlyError in map(type, replies)
+
+
+def _made(connection: Callable[[], Any]) -> Any:
+    """A new connection; a client of the wrong kind is no reason to fail a read."""
+    try:
+        return connection()
+    except ConfigurationError as error:
+        raise CacheUnavailable(str(error)) from error

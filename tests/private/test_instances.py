@@ -26,7 +26,7 @@ PER_LOAD = {"runid"}
 def build(session: Session, engine: Engine, model: Any, *wheres: Any) -> Any:
     """An object from its row, built as a hit builds it."""
     mapper = inspect(model)
-    region = Region(mapper, CachePolicy(), engine.dialect)
+    region = Region(mapper, CachePolicy(), engine.dialect, 1 << 20)
     with engine.connect() as connection:
         row = connection.execute(select(model).where(*wheres)).first()
     assert row is not None

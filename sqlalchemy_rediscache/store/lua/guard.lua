@@ -25,7 +25,7 @@ local function renew(name)
     end
   end
   redis.call('HSET', guard, 'run', run, 'gen', name, 'stamp', name)
-  redis.call('PEXPIRE', guard, 604800000)
+  redis.call('PEXPIRE', guard, 2592000000)
   return name
 end
 

@@ -21,7 +21,7 @@ if region then
   return {0, current}
 end
 redis.call('HSET', guard, own, expiry, 'stamp', token)
-redis.call('PEXPIRE', guard, 604800000)
+redis.call('PEXPIRE', guard, 2592000000)
 local reply = {0, current}
 for i = 2, #KEYS do
   local row, field = KEYS[i], ARGV[5 + i]

@@ -74,5 +74,5 @@ for i = 2, #KEYS do
     states[i - 1] = value or absent(KEYS[i])
   end
 end
-redis.call('PEXPIRE', guard, 604800000)
+redis.call('PEXPIRE', guard, 2592000000)
 return {0, current, seen, busy and 1 or 0, cmsgpack.pack(states)}
