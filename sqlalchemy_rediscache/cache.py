@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper, Session
 from . import private
 from .debts import Debts
 from .errors import CacheUnavailable, ConfigurationError
-from .keys import Keys
+from .keys import Keys, Place
 from .models import Models, mapper_of
 from .policy import CachePolicy
 from .read_path import ReadPath
@@ -222,7 +222,7 @@ class RedisCache:
                 "this cache has met no engine yet, so it can't tell which database is meant: "
                 "enable() the session factory first"
             )
-        for region, place in self._places(mapper):
+        for region, place in self._places(mapper, is_async=is_async):
             names: Sequence[bytes] = ()
             if identity is not None:
                 token = region.identity.token(_as_key(mapper, identity))
@@ -256,17 +256,26 @@ class RedisCache:
             self._counters.add("regions_invalidated", count)
         except CacheUnavailable:
             for mapper in self._models.cached():
-                for _, place in self._places(mapper):
+                for _, place in self._places(mapper, is_async=None):
                     self._debts.owe(place, None)
             raise
 
-    def _places(self, mapper: Mapper[Any]) -> Iterator[tuple[Region, Any]]:
+    def _places(
+        self, mapper: Mapper[Any], *, is_async: bool | None
+    ) -> Iterator[tuple[Region, Place]]:
+        """Where a class's rows are, in every scope that is known; None asks no server."""
         for _, engine in self._services.engines():
             region = engine.region(mapper)
             if region is None:
                 continue
             engine.place(region, None, engine.schema_map)
-            for place in engine.places_of(region):
+            places = dict.fromkeys(engine.places_of(region))
+            if self._services.namespaced and is_async is not None:
+                # tenants that other processes serve: their guards tell of them
+                pattern = self._keys.guards(region.name).encode()
+                for guard in self._services.scripts(is_async).scan(pattern):
+                    places[self._keys.place_of(guard)] = None
+            for place in places:
                 yield region, place
 
     def _send_invalidations(self, wanted: list[Any], *, is_async: bool) -> None:

@@ -42,6 +42,15 @@ class Keys:
         tag = f"{self.prefix}:{LAYOUT}:{{{region_name(region)}@{scope}.0}}:"
         return Place(f"{tag}guard".encode(), tag.encode())
 
+    def guards(self, region: str) -> str:
+        """The pattern that the guards of a region match, in every scope."""
+        return f"{self.prefix}:{LAYOUT}:{{{region_name(region)}@*}}:guard"
+
+    @staticmethod
+    def place_of(guard: bytes) -> Place:
+        """The place that a guard is the guard of."""
+        return Place(guard, guard.removesuffix(b"guard"))
+
     def everything(self) -> str:
         """The pattern that all keys of the cache match."""
         return f"{self.prefix}:{LAYOUT}:*"

@@ -63,7 +63,7 @@ def audit(cache: RedisCache, engine: Engine) -> list[str]:
 
 
 def _disagreements(cache: RedisCache, engine: Engine) -> Iterator[str]:
-    services = cache._services  # noqa: SLF001
+    services = cache._services
     scripts = services.scripts(is_async=False)
     held: dict[Place, dict[bytes, dict[bytes, bytes]]] = {}
     seen: set[tuple[Place, bytes]] = set()

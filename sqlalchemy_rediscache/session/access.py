@@ -104,8 +104,7 @@ class Services:
         infos += [info for _, info in self.engines() if info is not own]
         infos = [info for info in infos if info.database == own.database]
         scopes = {scope for info in infos for scope in info.scopes()}
-        frozen_map = tuple(sorted(own.schema_map.items(), key=repr)) if own.schema_map else None
-        scopes.add((None, frozen_map))
+        scopes.add((None, tuple((own.schema_map or {}).items()) or None))
         for info in infos:
             for mapper in self.models.cached():
                 region = info.region(mapper)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Table
@@ -124,7 +125,7 @@ class EngineInfo:
 
         Shards need no part of it: each is a database of its own.
         """
-        frozen = tuple(sorted(schema_map.items(), key=repr)) if schema_map else None
+        frozen = _frozen(schema_map) if schema_map else None
         key = (region.name, namespace, frozen)
         try:
             return self._places[key]
@@ -140,6 +141,12 @@ class EngineInfo:
     def places_of(self, region: KeySpace | Region) -> list[Place]:
         """The places of a region in every scope that this process has used."""
         return [place for key, place in self._places.items() if key[0] == region.name]
+
+
+def _frozen(schema_map: Mapping[Any, Any]) -> tuple[tuple[Any, Any], ...]:
+    # SQLAlchemy puts a second name for the key None in the map that it is given, when it first
+    # renders a statement with it: the same map before and after that is one scope.
+    return tuple(sorted((item for item in schema_map.items() if item[0] != "_none"), key=repr))
 
 
 def database_name(engine: Engine) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from sqlalchemy import delete, insert, inspect, select, text, update
+from sqlalchemy import delete, func, insert, inspect, select, text, update
 
 from tests.differential.models import Author, Book
 from tests.differential.side import InstanceEvents, Side
@@ -201,6 +201,48 @@ class DifferentialMachine(RuleBasedStateMachine):
     def _column(self, both: tuple[Any, Any], which: int) -> str:
         names = sorted(inspect(both[0]).mapper.column_attrs.keys())
         return names[which % len(names)]
+
+    @rule(pair=who, wanted=st.lists(st.tuples(models, numbers), min_size=1, max_size=4))
+    @possible
+    def look_anew(self, pair: int, wanted: list[tuple[Any, int]]) -> None:
+        """Look rows up in a new session."""
+        self.pairs[pair].wrote = False
+        self.pairs[pair].handles.clear()
+
+        def operation(side: Side, _: int) -> Any:
+            side.session.close()
+            side.open(expire_on_commit=True)
+            return [side.session.get(model, key_of(model, number)) for model, number in wanted]
+
+        self.read(pair, operation)
+
+    @rule(pair=who, model=models, number=numbers, data=st.data(), again=st.booleans())
+    @possible
+    def edit(self, pair: int, model: Any, number: int, data: Any, again: bool) -> None:
+        """Look a row up, change it, commit, look again."""
+        known = COLUMNS[model]
+        name = data.draw(st.sampled_from(sorted(known)))
+        value = data.draw(st.sampled_from(known[name]))
+
+        def operation(side: Side, _: int) -> Any:
+            found = side.session.get(model, key_of(model, number))
+            if found is not None:
+                setattr(found, name, value)
+            side.savepoints = []
+            side.session.commit()
+            return found if again else None
+
+        self.write(pair, operation)
+        self.pairs[pair].wrote = False
+
+    @rule(pair=who, number=few, which=few)
+    @possible
+    def express(self, pair: int, number: int, which: int) -> None:
+        """Set an attribute to an SQL expression."""
+        both = self.handle(pair, number)
+        names = sorted({"name", "title", "first", "body"} & COLUMNS[type(both[0])].keys())
+        needs(names)
+        self.write(pair, lambda side, place: setattr(both[place], names[0], func.lower("SQL")))
 
     # -- the session's objects ----------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
+from sqlalchemy_rediscache.errors import CacheUnavailable
 from tests.interleaving.explorer import Player, Role
 from tests.interleaving.stepping import Op
 
@@ -40,7 +41,8 @@ def writer(
                     item.b = b
             session.commit()
 
-    return Role(name, play, _loaded, tuple(range(first, first + rows)), tolerates=(StaleDataError,))
+    refused = (StaleDataError, CacheUnavailable)
+    return Role(name, play, _loaded, tuple(range(first, first + rows)), tolerates=refused)
 
 
 def loading_writer(name: str, *, a: int) -> Role:

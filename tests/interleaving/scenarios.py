@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tests.interleaving.explorer import Scenario
 from tests.interleaving.happenings import leases_expire, locks_expire, redis_restarts
 from tests.interleaving.roles import (
+    assigner,
     batch_reader,
     bulk_writer,
     deleter,
@@ -118,4 +119,14 @@ TROUBLES: Sequence[Scenario] = (
              warm=False),
     Scenario("Redis restarts beside two writers",
              (writer("w1", a=1), writer("w2", b=2), reader("r"), redis_restarts())),
+)  # fmt: skip
+
+GAPS: Sequence[Scenario] = (
+    Scenario("assigns the value it has",
+             (assigner("w1", b=2), writer("w2", a=1), reader("r"))),
+    Scenario("strict, and Redis fails",
+             (writer("w", a=1), reader("r1"), reader("r2")), faults=2,
+             options={"consistency": "strict"}),
+    Scenario("available, and Redis fails",
+             (writer("w", a=1), reader("r1"), reader("r2")), faults=2, apart=False),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache
 from sqlalchemy_rediscache.errors import CacheUnavailable
 from tests.interleaving.stepping import Actor, Op, Stepper
-from tests.servers import Database
+from tests.servers import Database, RedisServer
 
 Row = tuple[int, int] | None
 State = dict[int, Row]
@@ -124,6 +124,9 @@ class World:
         self.script_names: dict[bytes, str] = {}
         self.script_texts: dict[str, str] = {}
         self._swaps: dict[bytes, bytes] = {}
+        self._swapped_names: set[str] = set()
+        self.server: RedisServer | None = None
+        """The server, where `restart_redis` is to restart it and not only to act as if."""
         self._latest = list(map(self._enabled, self.caches, self.engines))
         self._snapshot = self._latest
         if database.name == "postgresql":
@@ -146,6 +149,7 @@ class World:
     def swap_script(self, name: str, text: str) -> None:
         """Have the server run another text in the place of a script."""
         self.script_texts[name] = text
+        self._swapped_names.add(name)
         (sha,) = (one for one, known in self.script_names.items() if known == name)
         self._swaps[sha] = _sha(self.redis.script_load(text))
 
@@ -264,6 +268,13 @@ class World:
 
     def restart_redis(self) -> None:
         """What a restart without persistence does, as every process sees it."""
+        if self.server is not None:
+            self.server.process.kill()
+            self.server.process.start()
+            self.redis.connection_pool.disconnect()
+            for name in self._swapped_names:
+                self.redis.script_load(self.script_texts[name])
+            return
         self.redis.flushall()
         self.epoch += 1
 
