@@ -11,7 +11,7 @@ from sqlalchemy import Dialect
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import ARRAY, Interval, NullType, PickleType, TypeDecorator, TypeEngine
 
-from sqlalchemy_rediscache.codec.private import variant_for
+from sqlalchemy_rediscache.private.types import variant_for
 
 _KNOWN_RESULTS = frozenset(
     {

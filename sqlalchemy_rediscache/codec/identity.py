@@ -21,10 +21,10 @@ from sqlalchemy_rediscache.codec.columns import (
     overrides,
 )
 from sqlalchemy_rediscache.codec.drivers import asyncpg_uuid
-from sqlalchemy_rediscache.codec.private import BinaryType
 from sqlalchemy_rediscache.codec.stored.backends import Backend, backend_of
 from sqlalchemy_rediscache.codec.stored.numbers import integer_limits
 from sqlalchemy_rediscache.errors import ConfigurationError
+from sqlalchemy_rediscache.private.types import BinaryType
 
 Part = Callable[[Any], str | None]
 """The token of one key value; None for a value that is not of the expected exact type."""

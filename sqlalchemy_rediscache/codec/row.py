@@ -22,11 +22,11 @@ from sqlalchemy_rediscache.codec.columns import (
 from sqlalchemy_rediscache.codec.extensions import MAX_ITEMS
 from sqlalchemy_rediscache.codec.fingerprint import fingerprint_of
 from sqlalchemy_rediscache.codec.inexact import Inexact
-from sqlalchemy_rediscache.codec.private import BinaryType
 from sqlalchemy_rediscache.codec.stored import stored_rule
 from sqlalchemy_rediscache.codec.transforms import transform_of
 from sqlalchemy_rediscache.codec.wire import Wire
 from sqlalchemy_rediscache.errors import ConfigurationError, DecodeError, EncodeError
+from sqlalchemy_rediscache.private.types import BinaryType
 
 # The first byte tells the form of a value: an array header of msgpack (a row as it is), the "x"
 # that every zlib stream of this module starts with, or the nil of msgpack.

@@ -9,11 +9,12 @@ from sqlalchemy.engine import Engine, Result
 from sqlalchemy.orm import InstanceState, ORMExecuteState, Session, scoped_session, sessionmaker
 from sqlalchemy.orm.base import PassiveFlag
 
+from .. import private
 from ..errors import AlreadyEnabled, ConfigurationError
 from .access import Services
 from .engine_events import EngineEvents
 from .flushes import Flushes
-from .lookup import CachedSession, Lookups
+from .lookup import Lookups
 from .plans import Plans
 from .refresh import Refreshes
 from .statements import Statements
@@ -111,7 +112,7 @@ class Binding:
             for engine in self._factory.engines():  # from now on its other users are heard too
                 hooks.services.engine(engine)
             namespace = {_MARK: hooks, "_rediscache_lookups": hooks.lookups}
-            bases = (CachedSession, self._class)
+            bases = (private.CachedSession, self._class)
             listened = type(self._class.__name__, bases, namespace)
             listened.__module__ = self._class.__module__
             self._original = self._class

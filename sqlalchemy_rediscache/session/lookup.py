@@ -9,7 +9,7 @@ as it is" is left to the statement that SQLAlchemy then builds: see `statements`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from sqlalchemy.orm import (
     InstanceState,
@@ -19,7 +19,6 @@ from sqlalchemy.orm import (
     Session,
 )
 from sqlalchemy.orm.base import PassiveFlag
-from sqlalchemy.util import EMPTY_DICT
 
 from .. import private
 from .access import Access, Services
@@ -28,56 +27,6 @@ from .unit import known_unit, unit_of
 
 ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
 """What SQLAlchemy takes for "there is no such object, and no need to ask the database"."""
-
-
-class CachedSession(Session):
-    """What the class of an enabled factory is extended with."""
-
-    _rediscache_lookups: ClassVar[Lookups]
-    _rediscache_binding: ClassVar[Any]
-    _rediscache_options = False
-    _rediscache_own_listeners = 0
-
-    def _execute_internal(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        # A listener costs every statement 3.5 us: only those that may concern the cache get one,
-        # and it comes after all others.
-        if kwargs.get("_add_event") is None and self._rediscache_lookups.concerned(statement):
-            kwargs["_add_event"] = self._rediscache_binding.on_execute
-        return super()._execute_internal(statement, *args, **kwargs)
-
-    def _get_impl(self, *args: Any, options: Any = None, **kwargs: Any) -> Any:
-        if not options:
-            return super()._get_impl(*args, options=options, **kwargs)
-        self._rediscache_options = True  # the lookup below is not told of them
-        try:
-            return super()._get_impl(*args, options=options, **kwargs)
-        finally:
-            self._rediscache_options = False
-
-    def _identity_lookup(
-        self,
-        mapper: Any,
-        primary_key_identity: Any,
-        identity_token: Any = None,
-        passive: PassiveFlag = PassiveFlag.PASSIVE_OFF,
-        lazy_loaded_from: Any = None,
-        execution_options: Any = EMPTY_DICT,
-        bind_arguments: Any = None,
-    ) -> Any:
-        found = super()._identity_lookup(
-            mapper,
-            primary_key_identity,
-            identity_token,
-            passive,
-            lazy_loaded_from,
-            execution_options,
-            bind_arguments,
-        )
-        if found is not None or execution_options or bind_arguments or self._rediscache_options:
-            return found
-        return self._rediscache_lookups.lookup(
-            self, mapper, primary_key_identity, identity_token, passive, lazy_loaded_from
-        )
 
 
 class Lookups:

@@ -119,7 +119,7 @@ class World:
         self._truth = self._raw_connection()
         Base.metadata.drop_all(self.engines[0])
         Base.metadata.create_all(self.engines[0])
-        chosen = {"read_timeout": 5.0, "lease_wait": 0.0, **(options or {})}
+        chosen = {"read_timeout": 5.0, "lease_wait": 1e-9, **(options or {})}
         self.caches = [RedisCache(redis_url, prefix="t", **chosen) for _ in range(processes)]
         self.script_names: dict[bytes, str] = {}
         self.script_texts: dict[str, str] = {}
@@ -305,8 +305,7 @@ class World:
     # -- end ----------------------------------------------------------------------------------
 
     def _raw_connection(self) -> Any:
-        connection = self.database.engine(isolation_level="AUTOCOMMIT").raw_connection()
-        return connection
+        return self.database.engine(isolation_level="AUTOCOMMIT").raw_connection()
 
     def close(self) -> None:
         """Close what was opened; the database fixture disposes of the engines."""
@@ -326,7 +325,8 @@ def _hang_up(connection: Any) -> None:
 def _prepare_sqlite(snapshots: bool) -> Callable[[Any, Any], None]:
     def prepare(connection: Any, record: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA journal_mode = WAL" if snapshots else "PRAGMA journal_mode = TRUNCATE")
+        mode = "WAL" if snapshots else "TRUNCATE"
+        connection.execute(f"PRAGMA journal_mode = {mode}")
         if snapshots:
             connection.isolation_level = None  # so that BEGIN is ours to send
 

@@ -11,10 +11,10 @@ from sqlalchemy.sql import sqltypes
 from sqlalchemy.types import TypeEngine
 
 from sqlalchemy_rediscache.codec.inexact import INEXACT
-from sqlalchemy_rediscache.codec.private import has_own_json
 from sqlalchemy_rediscache.codec.stored.backends import Backend, Rule, Target, inexact
 from sqlalchemy_rediscache.codec.stored.texts import is_text
 from sqlalchemy_rediscache.codec.wire import unwrap_mutable
+from sqlalchemy_rediscache.private.types import has_own_json
 
 _MAX_DEPTH = 64
 _INT64 = 1 << 63

@@ -10,8 +10,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.sql import sqltypes
 
 from sqlalchemy_rediscache.codec.inexact import INEXACT
-from sqlalchemy_rediscache.codec.private import formatted_digits
 from sqlalchemy_rediscache.codec.stored.backends import Backend, Rule, Target, inexact
+from sqlalchemy_rediscache.private.types import formatted_digits
 
 _SINGLE_PRECISION_BITS = 24
 _MAX_DIGITS = 1000

@@ -19,7 +19,6 @@ from sqlalchemy_rediscache.codec.columns import (
     overrides,
 )
 from sqlalchemy_rediscache.codec.inexact import INEXACT
-from sqlalchemy_rediscache.codec.private import BinaryType
 from sqlalchemy_rediscache.codec.stored.backends import (
     Backend,
     Rule,
@@ -37,6 +36,7 @@ from sqlalchemy_rediscache.codec.stored.moments import (
 )
 from sqlalchemy_rediscache.codec.stored.numbers import float_rule, integer_rule, numeric_rule
 from sqlalchemy_rediscache.codec.stored.texts import binary_rule, text_rule
+from sqlalchemy_rediscache.private.types import BinaryType
 
 _DRIVERS = frozenset({"pysqlite", "aiosqlite", "psycopg", "asyncpg", "pymysql", "aiomysql"})
 """The drivers that the rules are tested with. Others differ: psycopg2 loses a negative zero."""

@@ -1,4 +1,4 @@
-"""The codec's uses of SQLAlchemy's private API, in one place."""
+"""Column types, for the codec."""
 
 from __future__ import annotations
 

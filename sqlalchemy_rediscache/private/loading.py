@@ -1,0 +1,248 @@
+"""Rows into objects: through SQLAlchemy's own loading, or straight into the identity map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import sqlalchemy
+from sqlalchemy.engine import ChunkedIteratorResult, CursorResult, Dialect, Result
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
+from sqlalchemy.util import LRUCache
+
+SQLALCHEMY_2_1 = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 1)
+
+
+class _Keys:
+    def __init__(self, getter: Callable[..., Any]) -> None:
+        self._getter = getter
+
+    def __contains__(self, key: object) -> bool:
+        return self._getter(key, False) is not None
+
+
+class ReplayedCursor:
+    """Rows that stand in for a cursor's: `loading.instances` makes of them what it would of SQL."""
+
+    def __init__(
+        self,
+        rows: Sequence[Sequence[Any]],
+        context: Any,
+        getter: Callable[..., Any],
+        tuple_getter: Callable[[Sequence[Any]], Any],
+    ) -> None:
+        self._rows = rows
+        self.context = context
+        self._getter = getter
+        self._tuple_getter = tuple_getter
+        self.closed = False
+
+    def _raw_all_tuples(self) -> Sequence[Any]:
+        return self._rows
+
+    _raw_all_rows = _raw_all_tuples
+
+    def fetchmany(self, size: int) -> Sequence[Any]:
+        """The next rows, for a result that is consumed with ``yield_per``."""
+        found, self._rows = self._rows[:size], self._rows[size:]
+        return found
+
+    def keys(self) -> Container[Any]:
+        """What the rows have values for: a joined eager load asks."""
+        return _Keys(self._getter)
+
+    def _soft_close(self, hard: bool = False, **_: Any) -> None:
+        self.closed = self.closed or hard
+
+    def close(self) -> None:
+        """Close it, as a cursor."""
+        self.closed = True
+
+
+def replay(state: ORMExecuteState, cursor: ReplayedCursor) -> Result[Any]:
+    """The ORM result of rows: same options, events, eager loads as if they came from SQL."""
+    return state._compile_state_cls.orm_setup_cursor_result(  # type: ignore[union-attr,no-any-return]
+        state.session,
+        state.statement,
+        state.parameters,
+        state.local_execution_options,
+        state.bind_arguments,
+        cursor,
+    )
+
+
+def cursor_of(result: CursorResult[Any], rows: Sequence[Any]) -> ReplayedCursor:
+    """A cursor's rows, already fetched, to be replayed."""
+    return ReplayedCursor(rows, result.context, result._getter, result._tuple_getter)
+
+
+def compile_cached(
+    state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]
+) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
+    """The compiled statement without a connection, and the getters its rows need."""
+    parameters = state.parameters
+    keys = sorted(parameters) if isinstance(parameters, dict) else []
+    statement: Any = state.statement
+    compiled: Any = statement._compile_w_cache(dialect, compiled_cache=cache, column_keys=keys)[0]
+    places: dict[Any, int] = {}
+    for index, entry in enumerate(compiled._result_columns):
+        for one in entry[2]:
+            places.setdefault(one, index)
+
+    def getter(key: Any, raiseerr: bool = True) -> Any:
+        index = places.get(key)
+        if index is None:
+            if raiseerr:
+                raise KeyError(key)
+            return None
+        return lambda row: row[index]
+
+    def tuple_getter(wanted: Sequence[Any]) -> Any:
+        at = [places[key] for key in wanted]
+        return lambda row: tuple([row[index] for index in at])
+
+    return compiled, getter, tuple_getter
+
+
+def replayed(
+    rows: Sequence[Any], compiled: Any, getter: Callable[..., Any], tuple_getter: Callable[..., Any]
+) -> ReplayedCursor:
+    """Rows from the cache as the cursor of a compiled statement."""
+    context = SimpleNamespace(compiled=compiled, _is_server_side=False)
+    return ReplayedCursor(rows, context, getter, tuple_getter)
+
+
+def entity_result(mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
+    """The result of a SELECT of one entity, of objects that are loaded already."""
+    extra = [(mapper.class_,)]
+    filters: dict[str, Any] = (
+        {"_create_unique_filters": lambda result: [id]}
+        if SQLALCHEMY_2_1
+        else {"_unique_filters": [id]}
+    )
+    metadata = SimpleResultMetaData([mapper.class_.__name__], extra, **filters)
+
+    def chunks(size: int | None) -> Iterator[Sequence[Any]]:
+        if size is None:
+            yield objects
+            return
+        for start in range(0, len(objects), size):
+            yield objects[start : start + size]
+
+    result: Any = ChunkedIteratorResult(
+        metadata, chunks, source_supports_scalars=True, raw=None, dynamic_yield_per=False
+    )
+    result._attributes = result._attributes.union({"filtered": True, "is_single_entity": True})
+    return result  # type: ignore[no-any-return]
+
+
+class Plan(Protocol):
+    """How cached values become attributes (`shape.Hydration`)."""
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The attribute of each value, when every value is an attribute's."""
+
+    @property
+    def loaded(self) -> Sequence[tuple[str, int]]:
+        """Attributes and the index of each one's value."""
+
+    @property
+    def expired(self) -> frozenset[str]:
+        """Attributes whose values are not there."""
+
+
+def add_instances(
+    session: Session,
+    mapper: Mapper[Any],
+    load_path: Any,
+    plan: Plan,
+    rows: Iterable[tuple[tuple[Any, ...], Sequence[Any]]],
+) -> list[Any]:
+    """Persistent objects of this session, in the state in which a load leaves them.
+
+    Measured with 12 columns: 1.5 us each, against 9 us with ``make_transient_to_detached`` and
+    ``add``, which fire other events and leave Mutable and composite attributes broken.
+
+    Args:
+        session: The session; none of the objects is in it yet.
+        mapper: The class of all of them.
+        load_path: What they remember of how they were loaded.
+        plan: Which value goes where.
+        rows: Identity key and values of each.
+    """
+    manager = mapper.class_manager
+    identity_map: Any = session.identity_map
+    session_id = session.hash_key
+    names, loaded, expired = plan.names, plan.loaded, plan.expired
+    on_load = manager.dispatch.load or None
+    on_persistent = session.dispatch.loaded_as_persistent or None
+    made = []
+    for key, values in rows:
+        instance = manager.new_instance()
+        state = instance._sa_instance_state
+        attributes = instance.__dict__
+        state.key = key
+        state.identity_token = key[2]
+        state.session_id = session_id
+        identity_map._add_unpresent(state, key)
+        state.load_path = load_path
+        if names is not None:
+            attributes.update(zip(names, values, strict=True))
+        else:
+            for name, place in loaded:
+                attributes[name] = values[place]
+        if expired:
+            state.expired_attributes.update(expired)
+        if on_load is not None:
+            on_load(state, None)
+        if on_persistent is not None:
+            on_persistent(session, state)
+        if state.modified:
+            state._commit_all(attributes, identity_map)
+        made.append(instance)
+    return made
+
+
+def mapper_of_instance(instance: Any) -> Mapper[Any]:
+    """The mapper of an object's class."""
+    return instance._sa_instance_state.manager.mapper  # type: ignore[no-any-return]
+
+
+def path_of(mapper: Mapper[Any]) -> Any:
+    """The path of an object loaded by itself."""
+    return mapper._path_registry
+
+
+def path_through(parent: Mapper[Any], relationship: Any, mapper: Mapper[Any]) -> Any:
+    """The path of an object that was loaded lazily through a relationship."""
+    return parent._path_registry[relationship] + mapper._path_registry
+
+
+def refresh_instance(
+    state: InstanceState[Any], values: dict[str, Any], names: Iterable[str]
+) -> None:
+    """Put freshly loaded values in an object, as the load of its expired attributes does."""
+    attributes = state.dict
+    attributes.update(values)
+    if state.manager.dispatch.refresh:
+        state.manager.dispatch.refresh(state, None, names)
+    state._commit(attributes, names)
+
+
+def expired_loader(mapper: Mapper[Any]) -> Callable[[Any, Any, Any], Any]:
+    """What loads expired attributes of a class's objects."""
+    return mapper.class_manager.expired_attribute_loader
+
+
+def set_expired_loader(mapper: Mapper[Any], loader: Callable[[Any, Any, Any], Any]) -> None:
+    """Replace what loads expired attributes of a class's objects."""
+    manager: Any = mapper.class_manager
+    manager.expired_attribute_loader = loader
+
+
+def identity_class(mapper: Mapper[Any]) -> type:
+    """The class that identity keys of a mapper's objects name."""
+    return mapper._identity_class

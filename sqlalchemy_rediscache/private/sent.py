@@ -1,0 +1,61 @@
+"""What is sent to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.engine import Dialect
+
+
+def persistence_statement(context: Any, mapper_caches: Callable[[Any], bool]) -> bool:
+    """Was a statement sent by a flush for its own objects, not by an event handler's SQL?"""
+    return mapper_caches(context.execution_options.get("compiled_cache"))
+
+
+def default_isolation(dialect: Dialect) -> str | None:
+    """The isolation level of new connections, None while the dialect has not connected."""
+    return getattr(dialect, "_on_connect_isolation_level", None) or getattr(
+        dialect, "default_isolation_level", None
+    )
+
+
+def is_text(compiled: Any) -> bool:
+    """Is a compiled statement a piece of text?"""
+    statement = getattr(compiled, "statement", None)
+    return getattr(statement, "__visit_name__", "") == "textclause"
+
+
+def has_writing_cte(compiled: Any) -> bool:
+    """Does a SELECT write through a common table expression?"""
+    ctes = getattr(compiled, "ctes", None) or ()
+    return any(getattr(cte.element, "is_dml", False) for cte in ctes)
+
+
+def sent_by_flush(context: Any, flushing: bool) -> bool:
+    """Is a statement sent by a flush for its objects, and not by an event handler during it?
+
+    A flush compiles its statements into a cache of the mapper's own.
+    """
+    if not flushing:
+        return False
+    cache = context.execution_options.get("compiled_cache")
+    return cache is not None and cache is not context.engine._compiled_cache
+
+
+def written_tables(compiled: Any) -> set[Any] | None:
+    """The tables that a compiled statement writes, None where they can't be told."""
+    statement = compiled.statement
+    found: set[Any] = set()
+    for cte in getattr(compiled, "ctes", None) or ():
+        if getattr(cte.element, "is_dml", False):
+            found.add(cte.element.table)
+    if getattr(statement, "is_dml", False):
+        # select(Model).from_statement(insert(...).returning(...)) has it one level down
+        found.add(getattr(statement, "element", statement).table)
+    elif getattr(compiled, "isddl", False) or getattr(statement, "is_ddl", False):
+        element = getattr(statement, "element", None)
+        if element is None or getattr(element, "__visit_name__", "") != "table":
+            return None
+        found.add(element)
+    return found or None

@@ -1,0 +1,185 @@
+"""What an ORM statement is made of, and what it asks of a load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Column, Select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState
+
+_PLAIN_PARTS = frozenset(
+    {"_propagate_attrs", "_label_style", "_is_clone_of", "_where_criteria", "_compile_options",
+     "_order_by", "_raw_columns", "_with_options", "_execution_options", "_memoized_keys",
+     "_memoized_select_entities", "_compile_state_factory", "_cached_key_lookup"}
+)  # fmt: skip
+
+
+def plain_select(statement: Any) -> bool:
+    """Is this a SELECT of columns with a WHERE and nothing else (no join, order, limit, lock...)?
+
+    A statement keeps only the parts that were given: whatever part is not known here, in this
+    version or a later one, makes it not plain.
+    """
+    if not isinstance(statement, Select):
+        return False
+    memoized = statement.__dict__.get("_memoized_keys", ())  # of a statement that ran before
+    for part, value in statement.__dict__.items():
+        if part in _PLAIN_PARTS or value is None or part in memoized:
+            continue
+        if isinstance(value, tuple) and not value:  # `== ()` fails for parts with an __eq__
+            continue
+        if part == "dialect_options" and not statement.dialect_kwargs:
+            continue
+        # selectinload() names the entity a second time, as the FROM
+        named = part == "_from_obj" and len(value) == 1 and entity_of(value[0])
+        if not named or named is not subject(statement):
+            return False
+    return not statement._order_by_clauses and not statement._memoized_select_entities
+
+
+def selected(statement: Any) -> Sequence[Any]:
+    """What a SELECT was given to select: entities as annotated tables, columns, bundles."""
+    return statement._raw_columns  # type: ignore[no-any-return]
+
+
+def criteria(statement: Any) -> Sequence[Any]:
+    """The WHERE criteria of a SELECT, joined by AND."""
+    return statement._where_criteria  # type: ignore[no-any-return]
+
+
+def options_of(statement: Any) -> Sequence[Any]:
+    """The options of a statement."""
+    return statement._with_options  # type: ignore[no-any-return]
+
+
+def subject(statement: Any) -> Mapper[Any] | None:
+    """The mapper that an ORM statement is about, None for another statement or an alias."""
+    attributes = getattr(statement, "_propagate_attrs", None)
+    if not attributes:
+        return None
+    found = attributes.get("plugin_subject")
+    return found if isinstance(found, Mapper) else None
+
+
+def entity_of(selected_column: Any) -> Any:
+    """The mapper (or alias) that an entity in a SELECT stands for, None for a plain column."""
+    annotations = getattr(selected_column, "_annotations", None)
+    if not annotations or "parententity" not in annotations:
+        return None
+    if selected_column.__visit_name__ in ("column", "label"):
+        return None
+    return annotations.get("parententity")
+
+
+def get_clause(mapper: Mapper[Any]) -> tuple[Any, dict[Any, Any]]:
+    """The WHERE of the mapper's own key lookups, and its parameters by column."""
+    return mapper._get_clause  # type: ignore[no-any-return]
+
+
+def only_load_props(statement: Any) -> frozenset[str] | None:
+    """The attributes that the load of an existing object is limited to."""
+    return statement._compile_options._only_load_props  # type: ignore[no-any-return]
+
+
+def refreshed(state: ORMExecuteState) -> InstanceState[Any] | None:
+    """The object whose attributes a statement loads, None for an ordinary SELECT."""
+    options: Any = state.load_options
+    found: InstanceState[Any] | None = options._refresh_state
+    return found
+
+
+def is_user_refresh(state: ORMExecuteState) -> bool:
+    """Was the statement made by ``session.refresh()``?"""
+    return bool(getattr(state.load_options, "_is_user_refresh", False))
+
+
+def wants_autoflush(state: ORMExecuteState) -> bool:
+    """Would the statement flush pending changes first?"""
+    return bool(state.load_options._autoflush)
+
+
+def checks_version(state: ORMExecuteState) -> bool:
+    """Does the load compare versions (a locking read)?"""
+    return bool(state.load_options._version_check)
+
+
+def identity_token(state: ORMExecuteState) -> Any:
+    """The shard that the statement is meant for."""
+    return state.load_options._identity_token
+
+
+def has_listeners_after(state: ORMExecuteState) -> bool:
+    """Do other ``do_orm_execute`` listeners come after the one that runs?"""
+    return len(state._remaining_events()) > 0
+
+
+def result_columns(compiled: Any) -> list[Any]:
+    """What each column of a compiled SELECT's rows is: a `Column`, a label or another element."""
+    found = []
+    for entry in compiled._result_columns:
+        objects = entry[2]
+        column = next((one for one in objects if isinstance(one, Column)), None)
+        found.append(objects[0] if column is None else column)
+    return found
+
+
+def own_select(mapper: Mapper[Any], dialect: Dialect) -> Any:
+    """A plain SELECT of the mapper, compiled."""
+    return sqlalchemy.select(mapper).compile(dialect=dialect)
+
+
+def entity_of_attribute(column: Any) -> bool:
+    """Does a column in an expression belong to an alias of its class?"""
+    parent = column._annotations.get("parententity")
+    return parent is not None and not isinstance(parent, Mapper)
+
+
+def table_column(column: Any) -> Any:
+    """The table's own column behind one that carries ORM annotations."""
+    return column._deannotate() if column._annotations else column
+
+
+def in_context(state: ORMExecuteState) -> bool:
+    """Is the statement part of another load (a path, a refresh), which marks what it loads?"""
+    options: Any = state.load_options
+    statement: Any = state.statement
+    if options._refresh_state is not None or options._lazy_loaded_from is not None:
+        return True
+    return bool(getattr(statement._compile_options, "_current_path", None))
+
+
+def populates_existing(state: ORMExecuteState) -> bool:
+    """Does the load overwrite objects that are in the session?"""
+    return bool(state.load_options._populate_existing)
+
+
+def is_loader_option(option: Any) -> bool:
+    """Is this an option about which attributes and relationships to load (any kind of `Load`)?"""
+    from sqlalchemy.orm.strategy_options import _AbstractLoad  # noqa: PLC0415
+
+    return isinstance(option, _AbstractLoad)
+
+
+def loads_by_key(mapper: Mapper[Any], names: Iterable[str]) -> bool:
+    """Are these attributes loaded by the primary key, from all tables of the class?
+
+    Attributes of a subclass's own tables alone are loaded from those alone.
+    """
+    if mapper.inherits is None or mapper.concrete:
+        return True
+    root = mapper.base_mapper.local_table
+    columns = (column for name in names for column in mapper.column_attrs[name].columns)
+    return any(getattr(column, "table", None) is root for column in columns)
+
+
+def property_count(mapper: Mapper[Any]) -> int:
+    """How many attributes a class is mapped with: more may be added at any time."""
+    return len(mapper._props)
+
+
+def affinity(type_: Any) -> Any:
+    """What kind of values a type has, for comparing parameters with columns."""
+    return type_._type_affinity
