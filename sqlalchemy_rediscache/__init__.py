@@ -1,6 +1,6 @@
 """A second-level cache for the SQLAlchemy ORM on Redis: transparent, never stale, fast."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 from .cache import RedisCache
 from .errors import (
@@ -19,8 +19,8 @@ from .policy import CachePolicy
 from .stats import Stats
 
 try:
-    __version__ = version("sqlalchemy-rediscache")
-except PackageNotFoundError:
+    __version__ = _metadata.version("sqlalchemy-rediscache")
+except _metadata.PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0"
 
 __all__ = [

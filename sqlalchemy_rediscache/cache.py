@@ -13,12 +13,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapper, Session
 
 from . import private
-from .debts import Debts
 from .errors import CacheUnavailable, ConfigurationError
 from .keys import Keys, Place
 from .models import Models, mapper_of
 from .policy import CachePolicy
-from .read_path import ReadPath
 from .region import Region, key_columns, root_table
 from .session import Binding
 from .session.access import Services
@@ -26,9 +24,11 @@ from .session.binding import SessionHooks
 from .stats import Counters, Stats
 from .store import Store
 from .store.store import StoreSettings
-from .write_path import WritePath
 
 Consistency = Literal["available", "strict"]
+
+_START_TIMEOUT = 2.0
+"""Seconds that the check at start may take: a first connection may need a name and TLS."""
 
 
 class RedisCache:
@@ -90,22 +90,12 @@ class RedisCache:
         self._counters = Counters()
         self._models = Models(policy or CachePolicy())
         self._keys = Keys(prefix)
-        self._store = Store(
-            server,
-            StoreSettings(connect_timeout, read_timeout, lock_ttl, lease_ttl, max_entry_bytes),
-            private.await_,
-            self._count_round_trip,
+        settings = StoreSettings(
+            connect_timeout, read_timeout, lock_ttl, lease_ttl, max_entry_bytes
         )
-        try:
-            if check_server:
-                self._store.check(max(2.0, connect_timeout))
-        except Exception:
-            self._store.close()
-            raise
-        self._debts = Debts(self._counters)
-        stamps: dict[bytes, bytes | None] = {}
-        self._reads = ReadPath(self._counters, self._debts, stamps, lease_wait)
-        self._writes = WritePath(self._counters, self._debts, strict=consistency == "strict")
+        self._store = Store(server, settings, private.await_, self._count_round_trip)
+        if check_server:
+            self._store.check(max(_START_TIMEOUT, connect_timeout))
         self._bypassed: contextvars.ContextVar[bool] = contextvars.ContextVar(
             "rediscache_bypass", default=False
         )
@@ -114,13 +104,13 @@ class RedisCache:
             keys=self._keys,
             store=self._store,
             counters=self._counters,
-            reads=self._reads,
-            writes=self._writes,
-            stamps=stamps,
             namespace=namespace,
             bypassing=self._bypassed.get,
+            strict=consistency == "strict",
+            lease_wait=lease_wait,
             max_bytes=max_entry_bytes,
         )
+        self._debts = self._services.debts
         self._hooks = SessionHooks(self._services)
         self._bindings: dict[int, Binding] = {}
         self._closed = False

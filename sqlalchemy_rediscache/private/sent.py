@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import Dialect
-
-
-def persistence_statement(context: Any, mapper_caches: Callable[[Any], bool]) -> bool:
-    """Was a statement sent by a flush for its own objects, not by an event handler's SQL?"""
-    return mapper_caches(context.execution_options.get("compiled_cache"))
 
 
 def default_isolation(dialect: Dialect) -> str | None:

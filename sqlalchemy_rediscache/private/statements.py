@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Column, Select
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState
+from sqlalchemy.orm import Mapper, ORMExecuteState
 
 _PLAIN_PARTS = frozenset(
     {"_propagate_attrs", "_label_style", "_is_clone_of", "_where_criteria", "_compile_options",
@@ -79,18 +79,6 @@ def get_clause(mapper: Mapper[Any]) -> tuple[Any, dict[Any, Any]]:
     return mapper._get_clause  # type: ignore[no-any-return]
 
 
-def only_load_props(statement: Any) -> frozenset[str] | None:
-    """The attributes that the load of an existing object is limited to."""
-    return statement._compile_options._only_load_props  # type: ignore[no-any-return]
-
-
-def refreshed(state: ORMExecuteState) -> InstanceState[Any] | None:
-    """The object whose attributes a statement loads, None for an ordinary SELECT."""
-    options: Any = state.load_options
-    found: InstanceState[Any] | None = options._refresh_state
-    return found
-
-
 def is_user_refresh(state: ORMExecuteState) -> bool:
     """Was the statement made by ``session.refresh()``?"""
     return bool(getattr(state.load_options, "_is_user_refresh", False))
@@ -135,11 +123,6 @@ def entity_of_attribute(column: Any) -> bool:
     """Does a column in an expression belong to an alias of its class?"""
     parent = column._annotations.get("parententity")
     return parent is not None and not isinstance(parent, Mapper)
-
-
-def table_column(column: Any) -> Any:
-    """The table's own column behind one that carries ORM annotations."""
-    return column._deannotate() if column._annotations else column
 
 
 def in_context(state: ORMExecuteState) -> bool:

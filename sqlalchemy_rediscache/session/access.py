@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
 
 from .. import private
+from ..debts import Debts
 from ..keys import Keys, Place
 from ..models import Models
 from ..read_path import Permit, ReadPath
@@ -39,40 +40,40 @@ class Services:
         keys: Builds places.
         store: The Redis server.
         counters: Where everything is counted.
-        reads: The read path.
-        writes: The write path.
-        stamps: What the read path last saw of each guard.
         namespace: The tenant of a session, from the session; None for no tenants.
-        max_bytes: The largest entry.
         bypassing: Is the running code inside of ``cache.bypass()``?
+        strict: No commit goes on without its lock.
+        lease_wait: Seconds to wait for another reader's fill.
+        max_bytes: The largest entry.
     """
 
-    def __init__(  # noqa: PLR0913 (the parts of a cache, by name)
+    def __init__(
         self,
         *,
         models: Models,
         keys: Keys,
         store: Store,
         counters: Counters,
-        reads: ReadPath,
-        writes: WritePath,
-        stamps: dict[bytes, bytes | None],
         namespace: Callable[[Session], object] | None,
         bypassing: Callable[[], bool],
+        strict: bool,
+        lease_wait: float,
         max_bytes: int,
     ) -> None:
         self.models = models
         self.keys = keys
         self.store = store
         self.counters = counters
-        self.reads = reads
-        self.writes = writes
-        self.stamps = stamps
-        self._namespace = namespace
         self.bypassing = bypassing
         self.max_bytes = max_bytes
+        self.stamps: dict[bytes, bytes | None] = {}
+        """For each guard the stamp last seen with no writer open, None when one was."""
+        self.debts = Debts(counters)
+        self.reads = ReadPath(counters, self.debts, self.stamps, lease_wait)
+        self.writes = WritePath(counters, self.debts, strict=strict)
         self.watch: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""
+        self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
 
     def engine(self, engine: Engine) -> EngineInfo:

@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-import enum
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 from redis.exceptions import NoScriptError, ResponseError
 
 from ..errors import CacheUnavailable
+from .answers import (
+    OTHER_GENERATION,
+    OTHER_STAMP,
+    Held,
+    HeldRows,
+    Lease,
+    Reading,
+    State,
+    load_script,
+)
 from .server import ServerIdentity
 from .tokens import Tokens
 from .transport import Frame, Transport
 from .wire import bulks, integer, pack
-
-_OTHER_GENERATION = 1
-_OTHER_STAMP = 2
-
-
-class State(enum.IntEnum):
-    """What a read found where there is no value to serve."""
-
-    LEASED = 1
-    """Absent; the caller may fill it."""
-    LOCKED = 2
-    """A writer is about to commit, or the server's quarantine lasts: load, don't fill."""
-    BEING_FILLED = 3
-    """Absent; another reader is loading it."""
-    ABSENT = 4
-    """Absent; no lease was asked for."""
-    TOO_LARGE = 5
-    """The value was larger than any of ours and is deleted."""
-    OTHER_STAMP = 6
-    """The region changed since the caller's snapshot: the cache may not answer it."""
-
-
-class Reading(NamedTuple):
-    """The answer to one read."""
-
-    rows: Sequence[bytes | State]
-    """For each key asked for, its value or why there is none."""
-    stamp: bytes | None
-    """The region's stamp when the answer was given; None where it was not reported."""
-    busy: bool
-    """A writer or the quarantine was open then."""
-
-
-class Lease(NamedTuple):
-    """The right to fill one row, granted by a read."""
-
-    guard: bytes
-    generation: bytes
-    row: bytes
-    field: bytes
-    token: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a release puts in a row: the value under its field, for `ttl_ms`."""
-
-    field: bytes
-    value: bytes
-    ttl_ms: int
-
-
-class Held(NamedTuple):
-    """A lock that was taken on one guard."""
-
-    generation: bytes
-    values: Sequence[bytes]
-    """The value that each row had, b"" where none or where another writer holds it too."""
-
-
-_Held = tuple[bytes, bytes, bytes, Sequence[bytes], Sequence[Published | None]]
-
-
-class _Script(NamedTuple):
-    text: bytes
-    sha: bytes
-
-
-def _load(name: str) -> _Script:
-    folder = resources.files(__package__) / "lua"
-    text = (folder / "guard.lua").read_bytes() + b"\n" + (folder / f"{name}.lua").read_bytes()
-    return _Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
 class Scripts:
@@ -126,9 +60,11 @@ class Scripts:
         self._generations = generations
         self._called = called
         self._scripts = {
-            name: _load(name) for name in ("read", "fill", "lock", "release", "invalidate")
+            name: load_script(name) for name in ("read", "fill", "lock", "release", "invalidate")
         }
-        self._read_head = bulks((b"EVALSHA", self._scripts["read"].sha))
+        self._heads = {
+            name: bulks((b"EVALSHA", script.sha)) for name, script in self._scripts.items()
+        }
         self._read_tails: dict[tuple[bytes, bool, bytes, bool], bytes] = {}
 
     # -- reading ------------------------------------------------------------------------------
@@ -161,15 +97,15 @@ class Scripts:
         while True:
             rows = [b"%b%b:%b" % (prefix, known, name) for name in tokens]
             undo = self._undo(guard, known, token, rows) if lease else None
-            reply = self._send(self._read_frame(guard, rows, known, token, tail), undo)
+            reply = self._send(self._packed("read", guard, rows, known, token, tail), undo)
             if reply.__class__ is bytes:
                 return Reading((reply,), None, False), (None,)
             code, current = reply[0], reply[1]
             self._generations[guard] = current
-            if code == _OTHER_GENERATION:
+            if code == OTHER_GENERATION:
                 known = current
                 continue
-            if code == _OTHER_STAMP:
+            if code == OTHER_STAMP:
                 gone = (State.OTHER_STAMP,) * len(rows)
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
             states = [
@@ -195,13 +131,13 @@ class Scripts:
                 self._read_tails[key] = known
         return known
 
-    def _read_frame(
-        self, guard: bytes, rows: Sequence[bytes], generation: bytes, token: bytes, tail: bytes
+    def _packed(
+        self, name: str, guard: bytes, rows: Sequence[bytes], generation: bytes, token: bytes, tail: bytes
     ) -> Frame:
         # The hottest call of all: packed in one go, 1 us where the general way takes 5.
         head = b"*%d\r\n%b$%d\r\n%d\r\n%b" % (
             len(rows) + 14,
-            self._read_head,
+            self._heads[name],
             len(b"%d" % (len(rows) + 1)),
             len(rows) + 1,
             bulks((guard, *rows)),
@@ -266,7 +202,7 @@ class Scripts:
 
     def release(
         self,
-        held: Sequence[_Held],
+        held: Sequence[HeldRows],
         token: bytes,
     ) -> int:
         """Release what `lock` held and publish (script ``release``), all in one round trip.
@@ -280,7 +216,7 @@ class Scripts:
             How many rows were published.
         """
         published = 0
-        waiting: list[_Held] = list(held)
+        waiting: list[HeldRows] = list(held)
         while waiting:
             calls = []
             for guard, prefix, generation, names, values in waiting:
@@ -293,7 +229,7 @@ class Scripts:
                     )  # fmt: skip
                 calls.append(([guard, *rows], arguments))
             replies = self._call_all("release", calls)
-            again: list[_Held] = []
+            again: list[HeldRows] = []
             for one, reply in zip(waiting, replies, strict=True):
                 guard, prefix, _, names, values = one
                 self._generations[guard] = reply[1]

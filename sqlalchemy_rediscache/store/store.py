@@ -109,11 +109,16 @@ class Store:
             connection.connect()
             connection.send_packed_command((pack((b"INFO", b"server")),), check_health=False)
             self.server.saw(run_id(connection.read_response(disable_decoding=True)))
+        except ServerRefused:
+            self.close()
+            raise
         except AuthenticationError as error:
+            self.close()
             raise ServerRefused(
                 f"the Redis server refused the login: {error}. Check user and password in the URL"
             ) from error
         except (RedisError, OSError) as error:
+            self.close()
             refused = "auth" in str(error).lower() or "perm" in str(error).lower()
             if refused or "DB index" in str(error):
                 raise ServerRefused(

@@ -200,7 +200,7 @@ class DifferentialMachine(RuleBasedStateMachine):
 
     def _column(self, both: tuple[Any, Any], which: int) -> str:
         names = sorted(inspect(both[0]).mapper.column_attrs.keys())
-        return names[which % len(names)]
+        return str(names[which % len(names)])
 
     @rule(pair=who, wanted=st.lists(st.tuples(models, numbers), min_size=1, max_size=4))
     @possible
@@ -447,10 +447,12 @@ class DifferentialMachine(RuleBasedStateMachine):
             session = side.session
             if how == "update":
                 statement: Any = update(model).where(attribute == first).values({name: value})
-                return session.execute(statement, execution_options=options).rowcount
+                result: Any = session.execute(statement, execution_options=options)
+                return result.rowcount
             if how == "delete":
                 statement = delete(model).where(attribute == first)
-                return session.execute(statement, execution_options=options).rowcount
+                result: Any = session.execute(statement, execution_options=options)
+                return result.rowcount
             if how == "insert":
                 values = {**key_values(model, number), name: value}
                 session.execute(insert(model), [values])

@@ -163,11 +163,11 @@ class InstanceEvents:
     """
 
     def __init__(self, *, as_sqlalchemy: bool) -> None:
-        self._listeners = [
+        listeners: list[tuple[str, Callable[..., None]]] = [
             ("load", self._load), ("refresh", self._refresh), ("expire", self._expire)
         ]  # fmt: skip
         self._listening: list[tuple[str, Any]] = []
-        for name, method in self._listeners:
+        for name, method in listeners:
             self._listen(name, method, as_sqlalchemy)
 
     def _listen(self, name: str, method: Callable[..., None], as_sqlalchemy: bool) -> None:

@@ -40,7 +40,6 @@ def run(make_cache: CacheMaker) -> Run:
             ),
         )
         stats = twins.cache.stats()
-        print(stats, twins.warming)
         assert stats.hits - twins.warming > examples, "a machine that hits nothing shows nothing"
         assert stats.corrupt == stats.errors == 0
 

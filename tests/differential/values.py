@@ -110,9 +110,7 @@ REFERENCES: dict[Model, dict[str, Model]] = {
 
 _ANY: tuple[Callable[[], Any], ...] = (skip_cache, refresh_cache, lambda: raiseload("*"))
 
-OPTIONS: dict[Model, tuple[Callable[[], Any], ...]] = {
-    model: _ANY for model in MODELS
-} | {
+OPTIONS: dict[Model, tuple[Callable[[], Any], ...]] = dict.fromkeys(MODELS, _ANY) | {
     Author: (
         *_ANY,
         lambda: load_only(Author.first),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import ForeignKey, event, select
+from sqlalchemy import ForeignKey, event, insert, select
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -72,10 +72,10 @@ async def staged(database: Database, cache: RedisCache) -> AsyncIterator[AsyncSt
     """The stage, within one event loop."""
     _Base.metadata.create_all(plain := database.engine())
     with plain.begin() as connection:
-        connection.execute(House.__table__.insert(), [{"id": 1, "name": "h"}])
-        connection.execute(Room.__table__.insert(), [{"id": 1, "name": "r"}])
+        connection.execute(insert(House), [{"id": 1, "name": "h"}])
+        connection.execute(insert(Room), [{"id": 1, "name": "r"}])
         connection.execute(
-            Shelf.__table__.insert(),
+            insert(Shelf),
             [{"id": n, "name": f"s{n}", "room_id": 1, "house_id": 1} for n in (1, 2)],
         )
     stage = AsyncStage(database.async_engine(), cache)
@@ -168,6 +168,7 @@ def test_eager_relationships_are_loaded_on_a_hit(act: Callable[[Act], None]) -> 
     act(body)
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore:Exception ignored in")
 @pytest.mark.parametrize("warmed", [True, False])
 def test_lazy_loads_need_the_greenlet(act: Callable[[Act], None], warmed: bool) -> None:
     """Outside of it they raise MissingGreenlet on a hit and a miss alike; awaitable_attrs work."""
@@ -198,7 +199,7 @@ def test_many_readers_of_a_cold_row(act: Callable[[Act], None]) -> None:
 
         async def read() -> str:
             async with stage.Session() as session:
-                return (await session.get_one(Room, 1)).name
+                return str((await session.get_one(Room, 1)).name)
 
         assert await asyncio.gather(*(read() for _ in range(100))) == ["r"] * 100
         assert len(stage.statements) == 1
@@ -243,10 +244,14 @@ def test_cancellation_leaves_nothing(act: Callable[[Act], None], redis_client: r
 
 
 def test_asynchronous_invalidation(act: Callable[[Act], None]) -> None:
-    """ainvalidate and aclear are the asyncio forms of invalidate and clear."""
+    """Ainvalidate and aclear are the asyncio forms of invalidate and clear."""
 
     async def body(stage: AsyncStage) -> None:
-        for forget in (lambda: stage.cache.ainvalidate(Room, 1), stage.cache.aclear):
+        ways: list[Callable[[], Awaitable[None]]] = [
+            lambda: stage.cache.ainvalidate(Room, 1),
+            stage.cache.aclear,
+        ]
+        for forget in ways:
             await warm(stage)
             await forget()
             async with stage.Session() as session:

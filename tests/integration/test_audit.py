@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import redis
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
@@ -30,7 +32,7 @@ class Letter(CacheMixin, _Base):
 def entry(client: redis.Redis, number: int) -> tuple[bytes, bytes]:
     """The key and field of a user's row."""
     (key,) = client.scan_iter(match=f"*{{users@*:{number}")
-    (field,) = [field for field in client.hkeys(key) if field.startswith(b"row:")]
+    (field,) = [field for field in cast("list[bytes]", client.hkeys(key)) if field.startswith(b"row:")]
     return key, field
 
 

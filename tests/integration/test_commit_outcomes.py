@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 import redis
-from sqlalchemy import DDL, ForeignKey, event, text
+from sqlalchemy import ForeignKey, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
@@ -36,7 +37,7 @@ class Node(CacheMixin, _Base):
 def locks(client: redis.Redis) -> Iterator[bytes]:
     """The fields of writers' locks and readers' leases that are left."""
     for key in client.scan_iter():
-        for field in client.hkeys(key):
+        for field in cast("list[bytes]", client.hkeys(key)):
             if field == b"lease" or field.lower().startswith(b"w:"):
                 yield key + b" " + field
 
@@ -130,7 +131,7 @@ def test_a_connection_lost_in_commit(stage: Stage, redis_client: redis.Redis) ->
 @pytest.mark.databases("postgresql")
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_a_snapshot_stays_a_snapshot(stage: Stage, level: str) -> None:
-    """A transaction does not see through the cache what its snapshot does not show, nor fills it."""
+    """A transaction does not see through the cache what its snapshot does not show."""
     stage.warm(User, 1, 2)
     engine = make_engine(stage.database, isolation_level=level)
     factory = stage.cache.enable(sessionmaker(engine))
@@ -187,7 +188,7 @@ def test_a_trigger_changes_a_row_on_its_way_in(
     stage.populate()
     for statement in _TRIGGER[database.name]:
         with stage.outside.begin() as connection:
-            connection.execute(DDL(statement))
+            connection.exec_driver_sql(statement)
     stage.warm(User, 1)
     with stage.Session.begin() as session:
         session.get_one(User, 1).city = "lower"

@@ -65,7 +65,7 @@ def test_writes_are_seen_through_every_class(zoo: Stage, through: Any) -> None:
     zoo.warm(Vehicle, 2)
     zoo.warm(Car, 2)
     with zoo.Session.begin() as session:
-        car = session.get(through, 2)
+        car = session.get_one(through, 2)
         car.name, car.doors = "new", 5
     for model in (Vehicle, Car):
         with zoo.Session() as session:

@@ -91,13 +91,13 @@ def test_each_key_is_its_own_row(
     stage.warm(model, *keys)
     for number, key in enumerate(keys):
         with stage.counting() as count, stage.Session() as session:
-            assert session.get(model, key).name == str(number)
+            assert session.get_one(model, key).name == str(number)
         assert count.statements == []
     with stage.Session.begin() as session:
-        session.get(model, keys[0]).name = "changed"
+        session.get_one(model, keys[0]).name = "changed"
     with stage.Session() as session:
-        assert session.get(model, keys[0]).name == "changed"
-        assert session.get(model, keys[1]).name == "1"
+        assert session.get_one(model, keys[0]).name == "changed"
+        assert session.get_one(model, keys[1]).name == "1"
     stage.cache.invalidate(model, keys[1])
 
 

@@ -98,7 +98,7 @@ def test_the_wait_is_bounded(database: Database, make_cache: CacheMaker) -> None
     stage = Stage(database, make_cache(lease_ttl=30, lease_wait=0.05))
     stage.populate()
     stage.warm(User, 2)
-    services = stage.cache._services  # noqa: SLF001
+    services = stage.cache._services
     dead = stage.Session()
     dead._rediscache_lookups  # type: ignore[attr-defined]  # noqa: B018
     mapper = User.__mapper__

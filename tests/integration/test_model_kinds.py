@@ -52,7 +52,7 @@ class Registered(_Base):
 _Legacy: Any = declarative_base()
 
 
-class Legacy(CacheMixin, _Legacy):  # type: ignore[misc]
+class Legacy(CacheMixin, _Legacy):
     """The legacy base, without annotations."""
 
     __tablename__ = "legacy"

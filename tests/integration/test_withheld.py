@@ -1,4 +1,4 @@
-"""Columns with `info={"cache": False}` never reach Redis, and their objects are served all the same."""
+"""Columns with `info={"cache": False}` never reach Redis; their objects are served all the same."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 import redis
@@ -13,12 +14,14 @@ from tests.integration.models import Base, Emptied, Log, Page, Team, User
 from tests.integration.stage import Stage
 from tests.servers import Database
 
+USERS: Any = User.__table__
+
 
 def values_in(client: redis.Redis, table: str) -> Iterator[bytes]:
     """The cached values of a table's rows."""
     for key in client.scan_iter(match=f"*{{{table}@*"):
         if not key.endswith(b":guard"):
-            for field, value in client.hgetall(key).items():
+            for field, value in cast("dict[bytes, bytes]", client.hgetall(key)).items():
                 if field.startswith(b"row:"):
                     yield value
 
@@ -190,7 +193,7 @@ def test_cascades_in_the_database(stage: Stage) -> None:
 def test_statements_that_write(stage: Stage, how: str) -> None:
     """Bulk statements, text and Core in the session's transaction are seen after the commit."""
     stage.warm(User, 1, 2, 3, 7)
-    table = User.__table__
+    table: Any = User.__table__
     with stage.Session.begin() as session:
         if how == "update":
             session.execute(update(User).where(User.name == "ann").values(city="new"))
@@ -222,7 +225,7 @@ def test_rolled_back_statements_change_nothing(stage: Stage, how: str) -> None:
         elif how == "text":
             session.execute(text("UPDATE users SET city = 'new'"))
         else:
-            session.connection().execute(User.__table__.update().values(city="new"))
+            session.connection().execute(USERS.update().values(city="new"))
         assert session.get_one(User, 1).city == "new"
         session.rollback()
     assert city(stage, 1) == "x"
@@ -233,8 +236,8 @@ def test_bulk_methods(stage: Stage) -> None:
     stage.warm(User, 1, 2, 7, 8)
     with stage.Session.begin() as session:
         session.bulk_save_objects([User(id=7, name="dan", city="new")])
-        session.bulk_insert_mappings(User, [{"id": 8, "name": "eve", "city": "new"}])  # type: ignore[arg-type]
-        session.bulk_update_mappings(User, [{"id": 1, "city": "new"}])  # type: ignore[arg-type]
+        session.bulk_insert_mappings(User, [{"id": 8, "name": "eve", "city": "new"}])
+        session.bulk_update_mappings(User, [{"id": 1, "city": "new"}])
         changed = session.get_one(User, 2)
         changed.city = "new"
         session.bulk_save_objects([changed])
@@ -245,7 +248,7 @@ def test_core_outside_of_sessions(stage: Stage) -> None:
     """Writes on a connection of the same engine are seen after its commit."""
     stage.warm(User, 1)
     with stage.engine.begin() as connection:
-        connection.execute(User.__table__.update().values(city="new"))
+        connection.execute(USERS.update().values(city="new"))
         assert city(stage, 1) == "x"
     assert city(stage, 1) == "new"
     with stage.engine.connect() as connection:
@@ -265,7 +268,7 @@ def test_a_database_default_is_read_back(database: Database, make_cache: CacheMa
     stage.warm(User, 1)
     with stage.Session.begin() as session:
         session.get_one(User, 1).city = text("'a' || 'b'")  # type: ignore[assignment]
-        session.add(User(id=7, name="dan", city=text("'c' || 'd'")))  # type: ignore[arg-type]
+        session.add(User(id=7, name="dan", city=text("'c' || 'd'")))
     assert (city(stage, 1), city(stage, 7)) == ("ab", "cd")
 
 

@@ -24,7 +24,6 @@ class Explore(Protocol):
         """Run orders, one kind after the other."""
 
 
-
 @pytest.fixture
 def make_world(database: Database, redis_url: str) -> Iterator[MakeWorld]:
     """Make the world of a scenario, closed after the test."""

@@ -12,7 +12,7 @@ from tests.interleaving.stepping import Choice, Op
 Option = tuple[Choice, Op]
 
 
-class Redundant(Exception):  # noqa: N818 - no error: the order is one that was run already
+class Redundant(Exception):
     """Every way to go on leads to an order that only swaps steps that commute."""
 
 

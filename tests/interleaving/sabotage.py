@@ -67,7 +67,7 @@ def snapshots_need_no_stamp(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def snapshots_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
     """A snapshot that began while a writer was open may fill if the stamp is unchanged since."""
-    original = ReadPath._note_stamp  # noqa: SLF001
+    original = ReadPath._note_stamp
 
     def note(self: ReadPath, place: Any, reading: Any) -> None:
         original(self, place, reading._replace(busy=False))
@@ -83,7 +83,7 @@ def publish_though_shared(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def publish_the_sessions_copy(world: World, patch: pytest.MonkeyPatch) -> None:
     """What is published is the object in the session, not the cached row with its changes."""
-    original = flushes._row_write  # noqa: SLF001
+    original = flushes._row_write
 
     def whole(region: Any, state: InstanceState[Any], changed: Any, *rest: Any) -> RowWrite | None:
         every = frozenset(column.key for column in region.columns)

@@ -35,7 +35,9 @@ class Op(NamedTuple):
     def commutes(self, other: Op) -> bool:
         """Would the two calls, of different actors, do the same in either order?"""
         kinds = {self.kind, other.kind}
-        if kinds & {"event", "pause"} or len({"commit"} & kinds) and (self.starts or other.starts):
+        if kinds & {"event", "pause"} or (
+            len({"commit"} & kinds) and (self.starts or other.starts)
+        ):
             return False
         if "redis" in kinds:
             return len(kinds) == 2

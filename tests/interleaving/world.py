@@ -65,7 +65,7 @@ class SteppedTransport:
             actor.tokens.add(parts[8 + 2 * (keys + 2)])
         if self._epoch != world.epoch:  # what a new connection to a restarted server does
             self._epoch = world.epoch
-            self._cache._services.store.server.saw(world.run(b"run"))  # noqa: SLF001
+            self._cache._services.store.server.saw(world.run(b"run"))
         found: list[Any] = self._inner.exchange(
             lambda run: world.swapped(frame(world.run(run))), replies, undo
         )
@@ -134,13 +134,13 @@ class World:
                         for engine in self.engines]  # fmt: skip
             self._snapshot = list(map(self._enabled, self.caches, isolated))
         for cache in self.caches:
-            scripts = cache._services.store.blocking  # noqa: SLF001 - where calls are made
+            scripts = cache._services.store.blocking
             scripts.transport = SteppedTransport(scripts.transport, self, cache)
         self._learn_scripts()
 
     def _learn_scripts(self) -> None:
         """Note which script is which, and have the server know them."""
-        scripts = self.caches[0]._services.store.blocking._scripts  # noqa: SLF001
+        scripts = self.caches[0]._services.store.blocking._scripts
         for name, script in scripts.items():
             self.script_names[script.sha] = name
             self.script_texts[name] = script.text.decode()
@@ -186,9 +186,7 @@ class World:
         dialect.do_rollback = self._ending(dialect.do_rollback, "rollback", "ROLLBACK")
         return engine
 
-    def _before_statement(
-        self, cursor: Any, statement: str, parameters: Any, context: Any
-    ) -> None:
+    def _before_statement(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         self._before_plain_statement(cursor, statement, context)
 
     def _before_plain_statement(self, cursor: Any, statement: str, context: Any) -> None:
@@ -222,13 +220,13 @@ class World:
         self.redis.flushall()
         self.epoch = 0
         for cache in self.caches:
-            services: Any = cache._services  # noqa: SLF001
-            services.store._generations.clear()  # noqa: SLF001
+            services: Any = cache._services
+            services.store._generations.clear()
             services.stamps.clear()
-            services.store.server._hold_until = 0.0  # noqa: SLF001
-            services.store.server._run = None  # noqa: SLF001
-            services.store.blocking.transport._epoch = 0  # noqa: SLF001
-            cache._debts._owed.clear()  # noqa: SLF001
+            services.store.server._hold_until = 0.0
+            services.store.server._run = None
+            services.store.blocking.transport._epoch = 0
+            cache._debts._owed.clear()
         self.keys = tuple(range(self._next_key, self._next_key + rows))
         self._next_key += rows
         if not absent:
@@ -242,9 +240,9 @@ class World:
         """After the preparations: all processes know the generation; the rows may be cold."""
         known: dict[bytes, bytes] = {}
         for cache in self.caches:
-            known |= cache._services.store._generations  # noqa: SLF001
+            known |= cache._services.store._generations
         for cache in self.caches:
-            cache._services.store._generations.update(known)  # noqa: SLF001
+            cache._services.store._generations.update(known)
         if not warm:
             for key in self._keys():
                 if not key.endswith(b":guard"):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import BINARY, VARBINARY, Float, LargeBinary, Numeric, String, create_engine
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from sqlalchemy_rediscache.codec import private
+from sqlalchemy_rediscache.private import types as private
 
 
 @pytest.mark.parametrize("type_", [LargeBinary(), BINARY(3), VARBINARY(3), postgresql.BYTEA(),
