@@ -22,8 +22,7 @@ from .session import Binding
 from .session.access import Services
 from .session.binding import SessionHooks
 from .stats import Counters, Stats
-from .store import Store
-from .store.store import StoreSettings
+from .store import Store, StoreSettings
 
 Consistency = Literal["available", "strict"]
 
@@ -78,21 +77,12 @@ class RedisCache:
         check_server: bool = True,
     ) -> None:
         _validate_names(prefix, consistency)
-        _validate_positive(
-            lock_ttl=lock_ttl,
-            lease_ttl=lease_ttl,
-            lease_wait=lease_wait,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            max_entry_bytes=max_entry_bytes,
-        )
+        times = connect_timeout, read_timeout, lock_ttl, lease_ttl, lease_wait
+        settings = StoreSettings(*times, max_entry_bytes)
         self.prefix = prefix
         self._counters = Counters()
         self._models = Models(policy or CachePolicy())
         self._keys = Keys(prefix)
-        settings = StoreSettings(
-            connect_timeout, read_timeout, lock_ttl, lease_ttl, max_entry_bytes
-        )
         self._store = Store(server, settings, private.await_, self._count_round_trip)
         if check_server:
             self._store.check(max(_START_TIMEOUT, connect_timeout))
@@ -107,8 +97,7 @@ class RedisCache:
             namespace=namespace,
             bypassing=self._bypassed.get,
             strict=consistency == "strict",
-            lease_wait=lease_wait,
-            max_bytes=max_entry_bytes,
+            settings=settings,
         )
         self._debts = self._services.debts
         self._hooks = SessionHooks(self._services)
@@ -321,12 +310,6 @@ def _validate_names(prefix: str, consistency: str) -> None:
         )
     if consistency not in ("available", "strict"):
         raise ConfigurationError(f'consistency={consistency!r}: give "available" or "strict"')
-
-
-def _validate_positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not number > 0:
-            raise ConfigurationError(f"{name}={number!r}: give a number above 0")
 
 
 def _check_model(mapper: Mapper[Any]) -> None:

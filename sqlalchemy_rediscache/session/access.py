@@ -16,7 +16,7 @@ from ..models import Models
 from ..read_path import Permit, ReadPath
 from ..region import Region
 from ..stats import Counters
-from ..store import Scripts, Store
+from ..store import Scripts, Store, StoreSettings
 from ..write_path import WritePath
 from .engines import EngineInfo
 from .unit import Unit
@@ -43,8 +43,7 @@ class Services:
         namespace: The tenant of a session, from the session; None for no tenants.
         bypassing: Is the running code inside of ``cache.bypass()``?
         strict: No commit goes on without its lock.
-        lease_wait: Seconds to wait for another reader's fill.
-        max_bytes: The largest entry.
+        settings: Waits and sizes.
     """
 
     def __init__(
@@ -57,19 +56,18 @@ class Services:
         namespace: Callable[[Session], object] | None,
         bypassing: Callable[[], bool],
         strict: bool,
-        lease_wait: float,
-        max_bytes: int,
+        settings: StoreSettings,
     ) -> None:
         self.models = models
         self.keys = keys
         self.store = store
         self.counters = counters
         self.bypassing = bypassing
-        self.max_bytes = max_bytes
+        self.max_bytes = settings.max_bytes
         self.stamps: dict[bytes, bytes | None] = {}
         """For each guard the stamp last seen with no writer open, None when one was."""
         self.debts = Debts(counters)
-        self.reads = ReadPath(counters, self.debts, self.stamps, lease_wait)
+        self.reads = ReadPath(counters, self.debts, self.stamps, settings.lease_wait)
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.watch: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""

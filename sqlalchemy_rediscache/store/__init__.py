@@ -2,6 +2,6 @@
 
 from .answers import Lease, Published, Reading, State
 from .scripts import Scripts
-from .store import Store
+from .store import Store, StoreSettings
 
-__all__ = ["Lease", "Published", "Reading", "Scripts", "State", "Store"]
+__all__ = ["Lease", "Published", "Reading", "Scripts", "State", "Store", "StoreSettings"]

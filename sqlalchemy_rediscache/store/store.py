@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from redis.exceptions import AuthenticationError, RedisError
 
-from ..errors import CacheUnavailable, ServerRefused
+from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address, Deadlines, redacted
 from .embedded import EmbeddedServer
 from .scripts import Scripts
@@ -20,13 +20,24 @@ from .wire import pack
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """What a store is told by the cache, times in seconds."""
+    """What a store is told by the cache, times in seconds.
+
+    Raises:
+        ConfigurationError: A number is not above 0.
+    """
 
     connect_timeout: float
     read_timeout: float
     lock_ttl: float
     lease_ttl: float
+    lease_wait: float
     max_bytes: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            number = getattr(self, field.name)
+            if not number > 0:
+                raise ConfigurationError(f"{field.name}={number!r}: give a number above 0")
 
 
 class Store:

@@ -451,7 +451,7 @@ class DifferentialMachine(RuleBasedStateMachine):
                 return result.rowcount
             if how == "delete":
                 statement = delete(model).where(attribute == first)
-                result: Any = session.execute(statement, execution_options=options)
+                result = session.execute(statement, execution_options=options)
                 return result.rowcount
             if how == "insert":
                 values = {**key_values(model, number), name: value}

@@ -104,9 +104,7 @@ class Author(CacheMixin, Base):
     initials: Mapped[str | None] = column_property(first + "." + last)
     country: Mapped[Country | None] = relationship(back_populates="authors")
     manager: Mapped[Author | None] = relationship(remote_side="Author.id")
-    books: Mapped[list[Book]] = relationship(
-        back_populates="author", cascade="all, delete-orphan"
-    )
+    books: Mapped[list[Book]] = relationship(back_populates="author", cascade="all, delete-orphan")
 
     @hybrid_property
     def label(self) -> str:

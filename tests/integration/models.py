@@ -18,9 +18,7 @@ class Team(CacheMixin, Base):
     __tablename__ = "team"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(40))
-    users: Mapped[list[User]] = relationship(
-        back_populates="team", cascade="all, delete-orphan"
-    )
+    users: Mapped[list[User]] = relationship(back_populates="team", cascade="all, delete-orphan")
 
 
 class User(CacheMixin, Base):

@@ -32,7 +32,8 @@ class Letter(CacheMixin, _Base):
 def entry(client: redis.Redis, number: int) -> tuple[bytes, bytes]:
     """The key and field of a user's row."""
     (key,) = client.scan_iter(match=f"*{{users@*:{number}")
-    (field,) = [field for field in cast("list[bytes]", client.hkeys(key)) if field.startswith(b"row:")]
+    fields = cast("list[bytes]", client.hkeys(key))
+    (field,) = [field for field in fields if field.startswith(b"row:")]
     return key, field
 
 

@@ -180,9 +180,7 @@ def test_a_change_by_another_transaction_is_not_overwritten(stage: Stage) -> Non
         assert (user.name, user.city) == ("mine", "theirs")
 
 
-def test_a_trigger_changes_a_row_on_its_way_in(
-    database: Database, make_cache: CacheMaker
-) -> None:
+def test_a_trigger_changes_a_row_on_its_way_in(database: Database, make_cache: CacheMaker) -> None:
     """What the database makes of a row is what readers get, not Python's copy."""
     stage = Stage(database, make_cache())
     stage.populate()

@@ -38,7 +38,7 @@ class Modern(CacheMixin, _Base):
 class Out(Modern):
     """A subclass that stays out of the cache."""
 
-    __cache__ = None  # type: ignore[assignment]
+    __cache__ = None
 
 
 class Registered(_Base):
@@ -52,7 +52,7 @@ class Registered(_Base):
 _Legacy: Any = declarative_base()
 
 
-class Legacy(CacheMixin, _Legacy):
+class Legacy(CacheMixin, _Legacy):  # type: ignore[misc]
     """The legacy base, without annotations."""
 
     __tablename__ = "legacy"

@@ -205,7 +205,10 @@ class Explorer:
         players = [Player(world, place if scenario.apart else 0)
                    for place, _ in enumerate(scenario.roles)]  # fmt: skip
         self._prepare(players)
-        actors = [self._actor(*both) for both in zip(range(99), scenario.roles, players)]  # noqa: B905
+        actors = [
+            self._actor(place, scenario.roles[place], player)
+            for place, player in enumerate(players)
+        ]
         world.stepper.begin(actors)
         previous, troubles = -1, 0
         self._judge(actors)
@@ -275,7 +278,7 @@ class Explorer:
             if expired:
                 world.expire_leases()
                 world.expire_locks(world.stepper.actors)
-            for player in players[:: max(1, len(players) - 1)] * (1 + expired):
+            for player in list(players[:: max(1, len(players) - 1)]) * (1 + expired):
                 with player.session() as session:
                     got = {key: _rows([session.get(player.model, key)]).get(key)
                            for key in player.keys}  # fmt: skip

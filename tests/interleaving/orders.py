@@ -59,6 +59,7 @@ class DepthFirst:
     _begun: int = 0
 
     def choose(self, options: Sequence[Option]) -> Choice:
+        """The next step."""
         if self._depth == len(self._nodes):
             self._nodes.append(self._node(options))
         node = self._nodes[self._depth]
@@ -93,6 +94,7 @@ class DepthFirst:
         return _Node(allowed, frozenset(), switches, choice.actor)
 
     def more(self) -> bool:
+        """Begin the next order; False when there is none."""
         if self._begun:
             while self._nodes and self._nodes[-1].at + 1 >= len(self._nodes[-1].options):
                 self._nodes.pop()
@@ -125,10 +127,43 @@ class Sample:
         self._begun = 0
 
     def choose(self, options: Sequence[Option]) -> Choice:
+        """The next step."""
         # Troubles are rarer than steps, else few orders would get far.
         weights = [1.0 if choice.how == "go" else 0.15 for choice, _ in options]
         return self._random.choices(options, weights)[0][0]
 
     def more(self) -> bool:
+        """Begin the next order; False when there is none."""
         self._begun += 1
         return self._begun <= self.count
+
+
+@dataclass
+class Given:
+    """One order, written down.
+
+    Args:
+        steps: The actors' places in the scenario, one for each step; with another word than "go"
+            for how it goes, as ``(0, "unsent")``. What is left then runs in any order.
+    """
+
+    steps: Sequence[int | tuple[int, str]]
+    complete: bool = False
+    _left: list[int | tuple[int, str]] | None = None
+
+    def choose(self, options: Sequence[Option]) -> Choice:
+        """The next step that is written down."""
+        if not self._left:
+            return options[0][0]
+        step = self._left.pop(0)
+        wanted = Choice(step, "go") if isinstance(step, int) else Choice(*step)
+        if all(choice != wanted for choice, _ in options):
+            raise AssertionError(f"{wanted} is not among {options}")
+        return wanted
+
+    def more(self) -> bool:
+        """Once."""
+        if self._left is not None:
+            return False
+        self._left = list(self.steps)
+        return True

@@ -82,7 +82,7 @@ def refreshing_writer(name: str, *, a: int) -> Role:
 
             def load() -> list[Any]:
                 _ = items[0].a
-                return items[:1]
+                return [items[0]]
 
             player.read(player.keys[:1], load)
 
@@ -223,7 +223,7 @@ def expired_reader(name: str) -> Role:
 
             def load() -> list[Any]:
                 _ = items[0].a
-                return items[:1]
+                return [items[0]]
 
             player.read(player.keys[:1], load)
 

@@ -86,7 +86,7 @@ def publish_the_sessions_copy(world: World, patch: pytest.MonkeyPatch) -> None:
     original = flushes._row_write
 
     def whole(region: Any, state: InstanceState[Any], changed: Any, *rest: Any) -> RowWrite | None:
-        every = frozenset(column.key for column in region.columns)
+        every = {column.key for column in region.columns}
         write = original(region, state, every, *rest)
         if write is not None:
             write.whole = True

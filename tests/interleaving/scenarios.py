@@ -121,12 +121,7 @@ TROUBLES: Sequence[Scenario] = (
              (writer("w1", a=1), writer("w2", b=2), reader("r"), redis_restarts())),
 )  # fmt: skip
 
-GAPS: Sequence[Scenario] = (
-    Scenario("assigns the value it has",
-             (assigner("w1", b=2), writer("w2", a=1), reader("r"))),
-    Scenario("strict, and Redis fails",
-             (writer("w", a=1), reader("r1"), reader("r2")), faults=2,
-             options={"consistency": "strict"}),
-    Scenario("available, and Redis fails",
-             (writer("w", a=1), reader("r1"), reader("r2")), faults=2, apart=False),
-)  # fmt: skip
+ASSIGNS = Scenario(
+    "assigns the value it has", (assigner("w1", b=2), writer("w2", a=1), reader("r"))
+)
+REDIS_FAILS = Scenario("Redis fails a lock", (writer("w", a=1), reader("r")), faults=2, apart=False)

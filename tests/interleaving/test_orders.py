@@ -8,6 +8,7 @@ from tests.interleaving.conftest import Explore
 from tests.interleaving.explorer import Scenario
 from tests.interleaving.orders import DepthFirst, Sample
 from tests.interleaving.scenarios import ONE_WRITER, SNAPSHOTS, TROUBLES, TWO_WRITERS
+from tests.servers import Database
 
 ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES)
 
@@ -15,12 +16,13 @@ each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 
 
 @each
-def test_some_orders(scenario: Scenario, explore: Explore) -> None:
+def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -> None:
     """No read is stale in orders that interrupt an actor at most once, nor in random ones.
 
     The random orders are the same ones each time.
     """
-    assert explore(scenario, DepthFirst(switches=1, limit=20), Sample(10)).orders > 10
+    few = 20 if database.name == "sqlite" else 10
+    assert explore(scenario, DepthFirst(switches=1, limit=few), Sample(few)).orders > few
 
 
 @pytest.mark.databases("sqlite")

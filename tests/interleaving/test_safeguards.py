@@ -19,7 +19,12 @@ def test_safeguard_is_needed(
     (scenario,) = (one for one in ALL if one.name == safeguard.scenario)
     world = make_world(scenario)
     safeguard.off(world, monkeypatch)
-    with pytest.raises(Wrong) as found:
+    explorer = Explorer(world, scenario)
+
+    def explore() -> None:
         for orders in (DepthFirst(switches=2, limit=600), Sample(1500)):
-            Explorer(world, scenario).run(orders)
+            explorer.run(orders)
+
+    with pytest.raises(Wrong) as found:
+        explore()
     print(found.value)  # noqa: T201 - shown by `pytest -rP`: the order that goes wrong

@@ -53,6 +53,7 @@ class SteppedTransport:
         self._epoch = 0
 
     def exchange(self, frame: Any, replies: int, undo: Any = None) -> list[Any]:
+        """Wait for the turn, then send."""
         world = self._world
         actor = world.stepper.current
         parts = frame(b"").split(b"\r\n")
@@ -76,9 +77,11 @@ class SteppedTransport:
         return found
 
     def pause(self, seconds: float) -> None:
+        """Wait for the turn."""
         self._world.stepper.park(Op("pause", "waits for another's fill"))
 
     def close(self) -> None:
+        """Close the transport."""
         self._inner.close()
 
 
@@ -171,7 +174,7 @@ class World:
     def _engine(self, *, snapshots: bool) -> Engine:
         sqlite = self.database.name == "sqlite"
         arguments: dict[str, Any] = (
-            {"timeout": 3.0} if sqlite else {"options": "-c lock_timeout=3s"}
+            {"timeout": 1.0} if sqlite else {"options": "-c lock_timeout=1s"}
         )
         engine = self.database.engine(connect_args=arguments, pool_size=10)
         if sqlite:
@@ -279,7 +282,7 @@ class World:
     def expire_leases(self) -> None:
         """Let the time of every lease pass."""
         for key in self._keys():
-            fields = self.redis.hgetall(key)
+            fields: dict[Any, Any] = self.redis.hgetall(key)
             if b"lease" in fields and len(fields) == 1:
                 self.redis.delete(key)
             elif b"lease" in fields:

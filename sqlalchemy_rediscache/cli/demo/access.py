@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,7 +18,7 @@ from sqlalchemy_rediscache.cli.demo.staleness import CommittedRevisions, count_s
 
 WRITE_ATTEMPTS = 100
 REPORTERS = ("tower", "airport operator", "airline pilot", "private pilot", "snow clearing")
-STATUS_BY_BRAKING = {
+STATUS_BY_BRAKING: Final[Mapping[Braking, Status]] = {
     Braking.GOOD: Status.OPEN,
     Braking.GOOD_TO_MEDIUM: Status.OPEN,
     Braking.MEDIUM: Status.LIMITED,

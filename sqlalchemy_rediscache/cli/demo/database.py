@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -17,7 +17,7 @@ from sqlalchemy_rediscache.cli.demo.model import Base
 from sqlalchemy_rediscache.cli.demo.settings import DemoError
 
 SQLITE_BUSY_SECONDS = 30
-DRIVER_PACKAGES = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
+DRIVER_PACKAGES: Final[Mapping[str, str]] = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 
 
 class StatementCounter:

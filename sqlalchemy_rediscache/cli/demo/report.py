@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +13,7 @@ from sqlalchemy_rediscache.cli.demo.load import LoadResult
 from sqlalchemy_rediscache.cli.demo.operations import BATCH_SIZE, Kind
 from sqlalchemy_rediscache.cli.demo.settings import DemoSettings
 
-KIND_TITLES = {
+KIND_TITLES: Final[Mapping[Kind, str]] = {
     Kind.GET: "session.get(Airport, id)",
     Kind.LAZY: "get, 3 lazy many-to-one",
     Kind.BATCH: f"IN batch of {BATCH_SIZE} airports",

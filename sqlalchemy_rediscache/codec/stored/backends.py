@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column, Dialect, Table
 from sqlalchemy.sql.elements import ColumnElement
@@ -28,7 +28,7 @@ class Backend(Enum):
     OTHER = "other"
 
 
-_BACKENDS = {
+_BACKENDS: Final[Mapping[str, Backend]] = {
     "sqlite": Backend.SQLITE,
     "postgresql": Backend.POSTGRESQL,
     "mysql": Backend.MYSQL,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from sqlalchemy.sql import sqltypes
 
@@ -20,7 +21,11 @@ _TEXTS = frozenset(
     }
 )
 
-_MYSQL_BYTES = {"TINY": 255, "MEDIUM": (1 << 24) - 1, "LONG": (1 << 32) - 1}
+_MYSQL_BYTES: Final[Mapping[str, int]] = {
+    "TINY": 255,
+    "MEDIUM": (1 << 24) - 1,
+    "LONG": (1 << 32) - 1,
+}
 _MYSQL_USUAL_BYTES = (1 << 16) - 1
 _MYSQL_SPECIAL = ("ascii", "unicode", "binary", "national")
 
