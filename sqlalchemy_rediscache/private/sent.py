@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import ExecutableDDLElement
 
 
 def default_isolation(dialect: Dialect) -> str | None:
@@ -47,7 +48,7 @@ def written_tables(compiled: Any) -> set[Any] | None:
     if getattr(statement, "is_dml", False):
         # select(Model).from_statement(insert(...).returning(...)) has it one level down
         found.add(getattr(statement, "element", statement).table)
-    elif getattr(compiled, "isddl", False) or getattr(statement, "is_ddl", False):
+    elif isinstance(statement, ExecutableDDLElement):
         element = getattr(statement, "element", None)
         if element is None or getattr(element, "__visit_name__", "") != "table":
             return None

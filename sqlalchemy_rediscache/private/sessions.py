@@ -73,7 +73,8 @@ def connection_of(session: Session, bind_arguments: dict[str, Any]) -> Connectio
 def own_bindings(session: Session) -> bool:
     """Does the session find its engine in SQLAlchemy's own way, with one bind for all?"""
     kept = session.__dict__
-    return type(session).get_bind is Session.get_bind and not kept.get("_Session__binds")
+    binds = kept.get("binds") or kept.get("_Session__binds")  # SQLAlchemy 2.1, 2.0
+    return type(session).get_bind is Session.get_bind and not binds
 
 
 def bind_of_writes(session: Session, mapper: Mapper[Any]) -> Any:

@@ -99,7 +99,7 @@ class Side:
             return _name(value)
         if isinstance(value, list | tuple):
             return [self._shown(one, found) for one in value]
-        return type(value).__name__, repr(value)
+        return type(value).__name__, _ADDRESS.sub("", repr(value))
 
     def seen(self) -> dict[str, Any]:
         """The state of the session and of every object in it."""
@@ -147,7 +147,7 @@ class Side:
             return sorted(map(repr, map(_name, value)))  # no order was asked for
         if isinstance(value, Base):
             return _name(value)
-        return type(value).__name__, repr(value)
+        return type(value).__name__, _ADDRESS.sub("", repr(value))
 
 
 def _name(instance: Any) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def run(make_cache: CacheMaker) -> Run:
     """Run the machine a number of times."""
 
     def run(database: Database, as_sqlalchemy: bool, examples: int, steps: int) -> None:
-        twins = Twins(make_cache(lease_wait=0.0), database)
+        twins = Twins(make_cache(lease_wait=0.001), database)
 
         class Machine(DifferentialMachine):
             pass

@@ -168,7 +168,7 @@ def test_a_huge_value(stage: Stage, redis_client: redis.Redis) -> None:
     assert [city(stage, 1), city(stage, 1)] == ["x", "x"]
     assert redis_client.hstrlen(key, field) < 1_000
     # the server may need longer than the deadline to look at it
-    assert stage.cache.stats().corrupt + stage.cache.stats().errors == 1
+    assert 1 <= stage.cache.stats().corrupt + stage.cache.stats().errors <= 2
 
 
 @pytest.mark.parametrize("kind", ["string", "list", "set", "zset"])

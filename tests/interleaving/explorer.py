@@ -191,8 +191,10 @@ class Explorer:
             except Redundant:
                 tally.skipped += 1
             except Wrong as wrong:
-                raise Wrong(f"order {tally.orders + 1} of {self.scenario.name}:\n  "
-                            + "\n  ".join(self.world.stepper.trace) + f"\n  {wrong}") from None  # fmt: skip
+                trace = "\n  ".join(self.world.stepper.trace)
+                raise Wrong(
+                    f"order {tally.orders + 1} of {self.scenario.name}:\n  {trace}\n  {wrong}"
+                ) from None
             finally:
                 self.world.stepper.abandon()
             tally.steps += self.world.stepper.clock

@@ -35,5 +35,7 @@ def locks_expire() -> Role:
     def may(player: Player) -> bool:
         return any(one.dead and one.tokens for one in player.world.stepper.actors)
 
-    return _event("time", "the locks of the dead expire",
-                  lambda player: player.world.expire_locks(player.world.stepper.actors), may)  # fmt: skip
+    def happen(player: Player) -> None:
+        player.world.expire_locks(player.world.stepper.actors)
+
+    return _event("time", "the locks of the dead expire", happen, may)

@@ -271,3 +271,16 @@ def emptier(name: str) -> Role:
             session.get(player.model, player.keys[0])
 
     return Role(name, play, prepare)
+
+
+def outsider(name: str, *, a: int) -> Role:
+    """Writes past the cache, as another program does, and then invalidates the row."""
+
+    def play(player: Player) -> None:
+        world, key = player.world, player.keys[0]
+        world.stepper.park(Op("event", "COMMIT past the cache"))
+        world.write(f"UPDATE {player.model.__tablename__} SET a = {a} WHERE id = {key}")
+        cache = world.caches[player.process % len(world.caches)]
+        cache.invalidate(player.model, key)
+
+    return Role(name, play, _loaded)

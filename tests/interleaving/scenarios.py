@@ -16,6 +16,7 @@ from tests.interleaving.roles import (
     expired_reader,
     inserter,
     loading_writer,
+    outsider,
     own_reader,
     reader,
     refreshing_writer,
@@ -123,5 +124,9 @@ TROUBLES: Sequence[Scenario] = (
 
 ASSIGNS = Scenario(
     "assigns the value it has", (assigner("w1", b=2), writer("w2", a=1), reader("r"))
+)
+INVALIDATES = Scenario(
+    "a row is invalidated beside its writer",
+    (writer("w", b=2), outsider("x", a=1), reader("r")),
 )
 REDIS_FAILS = Scenario("Redis fails a lock", (writer("w", a=1), reader("r")), faults=2, apart=False)

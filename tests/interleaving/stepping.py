@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from greenlet import greenlet
+from greenlet import greenlet  # type: ignore[import-untyped]
 
 
 class Crashed(BaseException):

@@ -21,7 +21,7 @@ def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -
 
     The random orders are the same ones each time.
     """
-    few = 20 if database.name == "sqlite" else 10
+    few = 18 if database.name == "sqlite" else 8
     assert explore(scenario, DepthFirst(switches=1, limit=few), Sample(few)).orders > few
 
 

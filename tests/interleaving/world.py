@@ -222,12 +222,14 @@ class World:
         self.stepper.actors = []
         self.redis.flushall()
         self.epoch = 0
+        server: Any = self.redis.info("server")
+        run = server["run_id"].encode()[:16]
         for cache in self.caches:
             services: Any = cache._services
             services.store._generations.clear()
             services.stamps.clear()
             services.store.server._hold_until = 0.0
-            services.store.server._run = None
+            services.store.server._run = run
             services.store.blocking.transport._epoch = 0
             cache._debts._owed.clear()
         self.keys = tuple(range(self._next_key, self._next_key + rows))
@@ -259,6 +261,13 @@ class World:
         found = {key: (a, b) for key, a, b in cursor.fetchall()}
         cursor.close()
         return {key: found.get(key) for key in self.keys}
+
+    def write(self, statement: str) -> None:
+        """Write past the caches."""
+        cursor = self._truth.cursor()
+        cursor.execute(statement)
+        cursor.close()
+        self.states.append(self.truth())
 
     def session(self, process: int, *, snapshot: bool = False) -> Session:
         """A new session of a process's cache."""

@@ -34,18 +34,13 @@ def test_begin_respects_autobegin(engine: Engine) -> None:
             assert private.begin(session)
 
 
-def test_begin_in_a_failed_transaction(session: Session) -> None:
-    """After a flush that failed in a savepoint-less transaction, `begin` says that none may load.
-
-    The database's own load raises then; a hit must not pretend that all is well.
-    """
-    transaction = session.begin()
-    with transaction:
-        session.add(Pair(left=1, right="r"))
-        with pytest.raises(IntegrityError), session.begin_nested() as nested:
-            session.flush()
-        assert not nested.is_active
-        assert private.begin(session)
+def test_begin_after_a_failed_flush(session: Session) -> None:
+    """A session whose flush failed may not load before it is rolled back, hits included."""
+    session.add(Pair(left=1, right="r"))
+    with pytest.raises(IntegrityError):
+        session.flush()
+    assert not private.begin(session)
+    session.rollback()
     assert private.begin(session)
 
 
@@ -147,6 +142,10 @@ def test_bindings(engine: Engine) -> None:
     assert private.own_bindings(Session(engine))
     assert private.own_bindings(sessionmaker(engine)())
     assert not private.own_bindings(Session(binds={Parent: engine}))
+    assert not private.own_bindings(Session(engine, binds={Parent: engine}))
+    bound = Session(engine)
+    bound.bind_mapper(Parent, engine)
+    assert not private.own_bindings(bound)
     assert not private.own_bindings(Choosing())
 
 

@@ -56,6 +56,8 @@ class Sent:
     def _note(self, connection: Any, cursor: Any, sql: str, values: Any, context: Any,
               many: bool) -> None:  # fmt: skip
         by_flush = private.sent_by_flush(context, self.flushing)
+        if sql.startswith("SELECT"):
+            return
         self.found.append((" ".join(sql.split()[:3]), by_flush))
 
 

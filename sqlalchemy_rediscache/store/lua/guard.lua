@@ -93,15 +93,12 @@ local function holders(row, own, now)
   return found
 end
 
--- Empty a row of everything but the writers that hold it.
+-- Empty a row of everything but the writers that hold it. They may have taken a value from it that
+-- was not to be trusted, to build theirs on: the row counts as shared, and none of them publishes.
 local function empty(row, held)
-  local shared = #held > 0 and redis.call('HGET', row, 'shared')
   redis.call('DEL', row)
   if #held > 0 then
-    redis.call('HSET', row, unpack(held))
-    if shared then
-      redis.call('HSET', row, 'shared', '1')
-    end
+    redis.call('HSET', row, 'shared', '1', unpack(held))
     redis.call('PEXPIRE', row, 3600000)
   end
 end
