@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
 
@@ -175,7 +176,8 @@ class Services:
         try:
             if type(session).get_bind is Session.get_bind:
                 return session.get_bind(mapper)
-            bind = session.get_bind(mapper=mapper)
+            table: Any = mapper.local_table
+            bind = session.get_bind(mapper=mapper, clause=select(table))
             written = private.bind_of_writes(session, mapper)
         except Exception:  # noqa: BLE001 (an application's own: it may want what we don't have)
             return None

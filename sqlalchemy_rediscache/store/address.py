@@ -36,6 +36,7 @@ class Address:
     """
 
     def __init__(self, target: object, deadlines: Deadlines) -> None:
+        self.deadlines = deadlines
         self.sync_only = isinstance(target, redis.Redis)
         self.async_only = isinstance(target, redis.asyncio.Redis)
         pool: Any
@@ -64,6 +65,8 @@ class Address:
             )
         self._sync_options = _ours(options, deadlines)
         self._async_options = _ours(async_options, deadlines)
+        # the asyncio transport keeps the deadlines itself, see `deadline`
+        self._async_options |= {"socket_timeout": None, "socket_connect_timeout": None}
         self._async_options["retry"] = redis.asyncio.retry.Retry(NoBackoff(), 0)
 
     def connection(self) -> Any:

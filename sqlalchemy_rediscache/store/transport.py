@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address
+from .deadline import Deadline
 from .link import AsyncLink, Link
 from .server import ServerIdentity
 
@@ -28,6 +29,9 @@ Frame = Callable[[bytes], bytes]
 """From the run id of the server to the bytes of a pipeline."""
 
 _LOST = (RedisError, OSError)
+
+_MOST_CONNECTIONS = 32
+"""Connections of one event loop: it can't use more at once, and a storm of new ones is slow."""
 
 
 class Transport(Protocol):
@@ -136,6 +140,7 @@ class AsyncioTransport:
         self._server = server
         self._await = await_
         self._idle: weakref.WeakKeyDictionary[Any, deque[AsyncLink]] = weakref.WeakKeyDictionary()
+        self._room: weakref.WeakKeyDictionary[Any, asyncio.Semaphore] = weakref.WeakKeyDictionary()
         self._undoing: set[asyncio.Task[None]] = set()
 
     def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
@@ -144,14 +149,25 @@ class AsyncioTransport:
         return found
 
     async def _exchange(self, frame: Frame, replies: int, undo: Frame | None) -> list[Any]:
-        idle = self._idle.setdefault(asyncio.get_running_loop(), deque())
+        loop = asyncio.get_running_loop()
+        room = self._room.get(loop)
+        if room is None:
+            room = self._room[loop] = asyncio.Semaphore(_MOST_CONNECTIONS)
+        async with room:
+            idle = self._idle.setdefault(loop, deque())
+            return await self._exchange_on(idle, frame, replies, undo)
+
+    async def _exchange_on(
+        self, idle: deque[AsyncLink], frame: Frame, replies: int, undo: Frame | None
+    ) -> list[Any]:
         while True:
             fresh = not idle
             link = await self._connected() if fresh else idle.pop()
             try:
                 connection = link.connection
-                await connection.send_packed_command(frame(link.run), check_health=False)
-                found = [await self._reply(connection) for _ in range(replies)]
+                async with Deadline(self._address.deadlines.read):
+                    await connection.send_packed_command(frame(link.run), check_health=False)
+                    found = [await self._reply(connection) for _ in range(replies)]
             except _LOST as error:
                 await link.close()
                 if fresh or isinstance(error, RedisTimeout | TimeoutError):
@@ -180,7 +196,8 @@ class AsyncioTransport:
     async def _connected(self) -> AsyncLink:
         link = AsyncLink(_made(self._address.async_connection), self._server)
         try:
-            await link.connect()
+            async with Deadline(self._address.deadlines.connect + self._address.deadlines.read):
+                await link.connect()
         except (*_LOST, ServerRefused) as error:
             await link.close()
             raise CacheUnavailable(f"Redis can't be reached: {error!r}") from error

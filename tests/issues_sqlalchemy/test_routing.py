@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, update
+import pytest
+from sqlalchemy import Engine, Select, create_engine, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from sqlalchemy_rediscache import CacheMixin
@@ -44,15 +46,24 @@ def test_get_bind_is_called_by_keyword(engine: Engine, make_cache: CacheMaker) -
         session.execute(update(Note).values(text="second"))
 
 
-def test_reads_of_a_replica_that_flushes_do_not_use_are_not_cached(
-    engine: Engine, make_cache: CacheMaker, tmp_path: Path
+def _by_flush(session: Session, clause: Any) -> bool:
+    return not session._flushing
+
+
+def _by_statement(session: Session, clause: Any) -> bool:
+    return isinstance(clause, Select)
+
+
+@pytest.mark.parametrize("reads", [_by_flush, _by_statement])
+def test_reads_of_a_replica_are_not_cached(
+    engine: Engine, make_cache: CacheMaker, tmp_path: Path, reads: Callable[[Session, Any], bool]
 ) -> None:
-    """A session that writes elsewhere while it flushes gets nothing from the cache."""
+    """A session that writes elsewhere than it reads gets nothing from the cache."""
     replica = create_engine(f"sqlite:///{tmp_path / 'replica.db'}")
 
     class Routed(Session):
-        def get_bind(self, mapper: Any = None, **kwargs: Any) -> Engine:
-            return engine if self._flushing else replica
+        def get_bind(self, mapper: Any = None, *, clause: Any = None, **kwargs: Any) -> Engine:
+            return replica if reads(self, clause) else engine
 
     for one in (engine, replica):
         Base.metadata.create_all(one)
