@@ -104,7 +104,8 @@ class RedisCache:
         self._bindings: dict[int, Binding] = {}
         self._closed = False
         self._mapped = _on_mapped(self._models)
-        os.register_at_fork(after_in_child=_after_fork(self))
+        if hasattr(os, "register_at_fork"):  # not on Windows, which can't fork
+            os.register_at_fork(after_in_child=_after_fork(self))
 
     def _count_round_trip(self) -> None:
         self._counters.add("round_trips")
@@ -363,6 +364,7 @@ def _after_fork(cache: RedisCache) -> Callable[[], None]:
         alive = known()
         if alive is not None:
             alive._counters.reset_lock()
+            alive._store.after_fork()
 
     return in_child
 

@@ -197,11 +197,12 @@ class Services:
                 return None
             if private.has_connections(session):
                 return None  # begun before the cache was enabled: what it did is unknown
-            # A stamp is worth the longer answer only until this process knows one: one that has
-            # changed since is found out when a snapshot is to be answered.
-            unknown = self.stamps.get(access.place.guard) is None
-            stamp = b"?" if view is View.SNAPSHOT and unknown else b""
-            return Permit(lease=not wrote, wait=wait, stamp=stamp, refresh=refresh)
+            stamp = b""
+            if view is View.SNAPSHOT and self.stamps.get(access.place.guard) is None:
+                # A stamp is worth the longer answer only until this process knows one: one that
+                # has changed since is found out when a snapshot is to be answered.
+                stamp = b"?"
+            return Permit(not wrote, wait, stamp, refresh)
         view = self.view(unit)
         if unit.closed or view is View.CLOSED or access.place in unit.writes.regions:
             return None

@@ -59,6 +59,7 @@ class EngineInfo:
         options = engine.get_execution_options()
         self.schema_map = options.get("schema_translate_map")
         self._level = options.get("isolation_level")
+        self._view: View | None = None
 
     def join(self, unit: Unit) -> None:
         """A transaction begins on a connection that others may use, see `shares_connections`."""
@@ -77,7 +78,13 @@ class EngineInfo:
 
     def view(self) -> View:
         """What a transaction of this engine will see, as far as is known before it begins."""
-        return view_of(self.dialect, self._level or private.default_isolation(self.dialect))
+        if self._view is not None:
+            return self._view
+        level = self._level or private.default_isolation(self.dialect)
+        view = view_of(self.dialect, level)
+        if level is not None:  # known for good: the dialect has connected, or was told
+            self._view = view
+        return view
 
     def view_in(self, connection: Connection) -> View:
         """What the transaction of a connection sees."""

@@ -56,7 +56,9 @@ def hydrate_all(
             return None
         found.append(instance)
     for mapper in fresh:
-        if not only_own_listeners(mapper.class_manager.dispatch.load):
+        # An object of the session with deferred attributes is told of a refresh by each row.
+        listeners = mapper.class_manager.dispatch
+        if not (only_own_listeners(listeners.load) and only_own_listeners(listeners.refresh)):
             return None
     for mapper, entries in fresh.items():
         plan = region.hydration(mapper)

@@ -8,6 +8,7 @@ as it is" is left to the statement that SQLAlchemy then builds: see `statements`
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -34,6 +35,9 @@ class Lookups:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._relationships: weakref.WeakKeyDictionary[
+            Mapper[Any], dict[Mapper[Any], list[RelationshipProperty[Any]]]
+        ] = weakref.WeakKeyDictionary()
 
     def concerned(self, statement: Any) -> bool:
         """May this be a statement about a cached class?"""
@@ -62,7 +66,7 @@ class Lookups:
             return None
         load_path = private.path_of(mapper)
         if parent is not None:
-            relationship = _relationship(parent, mapper, identity)
+            relationship = self._relationship(parent, mapper)
             if relationship is None:
                 return None
             load_path = private.path_through(parent.mapper, relationship, mapper)
@@ -109,26 +113,31 @@ class Lookups:
             return None
         return hydrate(session, region, outcome.values, shard, load_path)
 
+    def _relationship(
+        self, parent: InstanceState[Any], target: Mapper[Any]
+    ) -> RelationshipProperty[Any] | None:
+        """The relationship of `parent` that is being loaded, None where several could be meant.
 
-def _relationship(
-    parent: InstanceState[Any], target: Mapper[Any], identity: Sequence[Any]
-) -> RelationshipProperty[Any] | None:
-    """The relationship of `parent` that is being loaded, None where several could be meant.
-
-    SQLAlchemy does not say which one it is. It decides what the loaded object remembers as its
-    load path, and whether the load is allowed at all (``raise_on_sql``).
-    """
-    found: RelationshipProperty[Any] | None = None
-    attributes = parent.dict
-    for candidate in parent.mapper.relationships:
-        if candidate.entity is not target or candidate.uselist or candidate.key in attributes:
-            continue
-        strategy = cast(Any, candidate).strategy
-        if not getattr(strategy, "use_get", False):
-            continue
-        if found is not None:
+        SQLAlchemy does not say which one it is. It decides what the loaded object remembers as its
+        load path, and whether the load is allowed at all (``raise_on_sql``).
+        """
+        kept = self._relationships.setdefault(parent.mapper, {})
+        candidates = kept.get(target)
+        if candidates is None:
+            candidates = kept[target] = _candidates(parent.mapper, target)
+        attributes = parent.dict
+        open_ = [one for one in candidates if one.key not in attributes]
+        if len(open_) != 1 or open_[0].lazy not in ("select", True):
             return None
-        found = candidate
-    if found is None or found.lazy not in ("select", True):
-        return None
-    return found
+        return open_[0]
+
+
+def _candidates(parent: Mapper[Any], target: Mapper[Any]) -> list[RelationshipProperty[Any]]:
+    """The relationships of a class that are loaded by the primary key of another."""
+    return [
+        one
+        for one in parent.relationships
+        if one.entity is target
+        and not one.uselist
+        and getattr(cast(Any, one).strategy, "use_get", False)
+    ]

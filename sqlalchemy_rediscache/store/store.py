@@ -68,7 +68,8 @@ class Store:
         self.tokens = Tokens()
         self._generations: dict[bytes, bytes] = {}
         self._called = called
-        self.blocking = self._scripts(BlockingTransport(self._address, self.server))
+        self._blocking = BlockingTransport(self._address, self.server)
+        self.blocking = self._scripts(self._blocking)
         self._asyncio = AsyncioTransport(self._address, self.server, await_)
         self.asyncio = self._scripts(self._asyncio)
 
@@ -142,6 +143,11 @@ class Store:
             ) from error
         finally:
             connection.disconnect()
+
+    def after_fork(self) -> None:
+        """What a forked child has to do before it uses the store."""
+        self.tokens.renew()
+        self._blocking.forget()
 
     def close(self) -> None:
         """Close idle connections and stop an embedded server."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 
 
@@ -15,16 +14,13 @@ class Tokens:
     """
 
     def __init__(self) -> None:
-        self._pid = 0
-        self._renew()
+        self.renew()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Begin anew, under another prefix: what a forked child has to do."""
         self._prefix = secrets.token_urlsafe(9).encode()
         self._count = itertools.count()
-        self._pid = os.getpid()
 
     def new(self) -> bytes:
         """A new token."""
-        if os.getpid() != self._pid:
-            self._renew()
         return b"%b%x" % (self._prefix, next(self._count))

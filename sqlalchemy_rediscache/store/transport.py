@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 import weakref
 from collections import deque
@@ -64,13 +63,13 @@ class BlockingTransport:
         self._address = address
         self._server = server
         self._idle: deque[Link] = deque()
-        self._pid = os.getpid()
+
+    def forget(self) -> None:
+        """Let go of every connection unclosed: a forked child must not speak on its parent's."""
+        self._idle = deque()
 
     def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
         """See `Transport.exchange`."""
-        if self._pid != os.getpid():  # a forked child must not speak on its parent's sockets
-            self._idle = deque()
-            self._pid = os.getpid()
         while True:
             try:
                 link, fresh = self._idle.pop(), False

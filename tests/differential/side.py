@@ -163,6 +163,7 @@ class InstanceEvents:
     """
 
     def __init__(self, *, as_sqlalchemy: bool) -> None:
+        self._direct = as_sqlalchemy
         listeners: list[tuple[str, Callable[..., None]]] = [
             ("load", self._load), ("refresh", self._refresh), ("expire", self._expire)
         ]  # fmt: skip
@@ -195,7 +196,9 @@ class InstanceEvents:
         self._note(state, "load")
 
     def _refresh(self, state: InstanceState[Any], context: Any, names: Any) -> None:
-        if state.class_ is not Product:
+        # SQLAlchemy also tells of refreshes that loaded nothing; its own listeners don't mind.
+        empty = names is not None and not any(name in state.dict for name in names)
+        if state.class_ is not Product and not (empty and self._direct):
             self._note(state, "refresh", None if names is None else sorted(names))
 
     def _expire(self, state: InstanceState[Any], names: Any) -> None:

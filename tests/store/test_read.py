@@ -69,7 +69,9 @@ def test_a_locked_row_is_not_leased(shelf: Shelf, other: Shelf) -> None:
     shelf.put(b"1", b"old")
     token, generation, _ = shelf.lock(b"1")
     assert other.read(b"1") is State.LOCKED
-    assert other.look(b"2")[0] == ([State.LEASED], token, True)
+    reading = other.look(b"2")[0]
+    assert reading.rows == [State.LEASED]
+    assert reading.busy
     shelf.release(token, generation, b"1")
     assert other.look(b"1")[0].rows == [State.LEASED]
     assert not other.look(b"3")[0].busy

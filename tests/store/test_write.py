@@ -129,13 +129,14 @@ def test_a_release_sent_twice_empties(shelf: Shelf, other: Shelf) -> None:
 
 
 def test_a_late_second_release_harms_no_other_writer(shelf: Shelf, other: Shelf) -> None:
-    """A release without its lock leaves the locks of others where they are."""
+    """A release without its lock leaves the locks of others; they publish nothing then."""
     one = shelf.lock(b"1")
     shelf.release(one[0], one[1], b"1")
     two = other.lock(b"1")
     assert shelf.release(one[0], one[1], b"1", value=b"old") == 0
     assert shelf.read(b"1") is State.LOCKED
-    assert other.release(two[0], two[1], b"1", value=b"new") == 1
+    assert other.release(two[0], two[1], b"1", value=b"new") == 0
+    assert shelf.look(b"1")[0].rows == [State.LEASED]
 
 
 def test_a_lost_lock_empties_its_rows(redis_url: str, new_store: StoreMaker, shelf: Shelf) -> None:
@@ -185,6 +186,48 @@ def test_an_evicted_guard_loses_its_locks(
     other.put(b"1", b"old")
     assert shelf.release(token, generation, b"1", value=b"new") == 0
     assert other.look(b"1")[0].rows == [State.LEASED]
+
+
+def test_a_generation_is_never_used_again(
+    shelf: Shelf, other: Shelf, redis_client: redis.Redis
+) -> None:
+    """A release that finds the guard gone does not bring rows of its lock's generation back."""
+    token, generation, _ = shelf.lock(b"1")  # makes the guard, and names its generation
+    other.put(b"2", b"old")
+    redis_client.delete(shelf.guard)
+    shelf.release(token, generation, b"1")
+    assert shelf.key(redis_client, b"1") != shelf.prefix + generation + b":1"
+    assert shelf.read(b"2") is State.LEASED
+
+
+@pytest.mark.parametrize("step", ["release", "region", "rows"])
+def test_a_repeated_call_brings_no_stamp_back(shelf: Shelf, other: Shelf, step: str) -> None:
+    """A call that is sent again after others wrote gives the region a new stamp, not its old."""
+    sent = []
+    once = shelf.scripts.transport.exchange
+
+    def noted(frame, replies, undo=None):  # type: ignore[no-untyped-def]
+        sent[:] = [(frame, replies)]
+        return once(frame, replies, undo)
+
+    token, generation, _ = shelf.lock(b"1")
+    shelf.scripts.transport.exchange = noted  # type: ignore[method-assign]
+    try:
+        match step:
+            case "release":
+                shelf.release(token, generation, b"1")
+                shelf.release(token, generation, b"1")
+            case "region":
+                shelf.invalidate()
+            case _:
+                shelf.invalidate(b"1")
+    finally:
+        shelf.scripts.transport.exchange = once  # type: ignore[method-assign]
+    stamp = other.stamp()
+    theirs = other.lock(b"2")
+    other.release(theirs[0], theirs[1], b"2")
+    once(*sent[0])
+    assert other.look(b"2", stamp=stamp)[0].rows == (State.OTHER_STAMP,)
 
 
 @pytest.mark.parametrize("how", ["hold", "invalidate"])
@@ -244,11 +287,15 @@ def test_an_invalidated_region_is_gone(shelf: Shelf, other: Shelf) -> None:
 
 
 def test_invalidation_leaves_locks(shelf: Shelf, other: Shelf) -> None:
-    """A writer keeps what it holds when somebody invalidates, and may publish."""
+    """A writer keeps what it holds when somebody invalidates, and publishes nothing.
+
+    It may build on a value that whoever invalidated knows to be wrong.
+    """
     token, generation, _ = shelf.lock(b"1")
     other.invalidate(b"1")
     assert other.read(b"1") is State.LOCKED
-    assert shelf.release(token, generation, b"1", value=b"new") == 1
+    assert shelf.release(token, generation, b"1", value=b"new") == 0
+    assert shelf.look(b"1")[0].rows == [State.LEASED]
 
 
 def test_invalidation_of_two_writers_rows(shelf: Shelf, other: Shelf) -> None:

@@ -14,9 +14,17 @@ local function clock()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- A name that was never used, though the call may run twice: an answer that was lost has the caller
+-- send it again, and what others did in between must not be undone by giving an old name again.
+local function fresh(name)
+  local t = redis.call('TIME')
+  return string.format('%s.%x', name, (t[1] * 1000000 + t[2]) % 4294967296)
+end
+
 -- Give the guard a new generation. Writers open now hold rows of the old one, whose names nobody
 -- reads any more: they become writers of the whole region, so that no lease is granted beside them.
-local function renew(name)
+local function renew()
+  local name = fresh(token)
   local fields = redis.call('HGETALL', guard)
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 2) == 'w:' then
@@ -44,7 +52,7 @@ local function open_guard()
     redis.call('DEL', guard)
     hold = math.max(hold, tonumber(ARGV[5]))
   end
-  local name = renew(token)
+  local name = renew()
   if hold > 0 then
     redis.call('HSET', guard, 'quarantine', clock() + hold, 'held', run)
   end

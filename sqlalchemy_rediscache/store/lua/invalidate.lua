@@ -6,13 +6,13 @@
 --          the stamp changes; writers keep their locks.
 local current = open_guard()
 if #KEYS == 1 then
-  return {0, renew(token)}
+  return {0, renew()}
 end
 if current ~= gen then
   return {1, current}
 end
 local now = clock()
-redis.call('HSET', guard, 'stamp', token)
+redis.call('HSET', guard, 'stamp', fresh(token))
 for i = 2, #KEYS do
   empty(KEYS[i], holders(KEYS[i], '', now))
 end

@@ -16,11 +16,11 @@ local now = clock()
 local expiry = now + tonumber(ARGV[5])
 local own = 'w:' .. token
 if region then
-  current = renew(token)
+  current = renew()
   redis.call('HSET', guard, 'W:' .. token, expiry)
   return {0, current}
 end
-redis.call('HSET', guard, own, expiry, 'stamp', token)
+redis.call('HSET', guard, own, expiry, 'stamp', fresh(token))
 redis.call('PEXPIRE', guard, 2592000000)
 local reply = {0, current}
 for i = 2, #KEYS do

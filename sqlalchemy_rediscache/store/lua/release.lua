@@ -11,7 +11,7 @@ local current = open_guard()
 local lost = redis.call('HDEL', guard, 'w:' .. token) + redis.call('HDEL', guard, 'W:' .. token) == 0
 if ARGV[6] == '1' then
   if lost then
-    current = renew(token .. 'r')
+    current = renew()
   end
   return {0, current, 0}
 end
@@ -19,7 +19,7 @@ if current ~= gen then
   return {1, current}
 end
 if lost then
-  redis.call('HSET', guard, 'stamp', token .. 'r')
+  redis.call('HSET', guard, 'stamp', fresh(token))
 end
 local now = clock()
 local published = 0
