@@ -164,7 +164,8 @@ class DifferentialMachine(RuleBasedStateMachine):
             if choice is not None:
                 options = OPTIONS[model]
                 statement = statement.options(options[choice % len(options)]())
-            return list(side.session.scalars(statement).unique())
+            found = side.session.scalars(statement).unique()
+            return sorted(found, key=repr_of_key)  # the database gives no order
 
         self.read(pair, operation)
 

@@ -39,7 +39,7 @@ def test_far_more_orders(scenario: Scenario, explore: Explore, database: Databas
 
     After those that follow from each other, orders with up to three interruptions, and random ones.
     """
-    many = 120 if database.name == "sqlite" else 60
+    many = 80 if database.name == "sqlite" else 40
     tally = explore(
         scenario,
         DepthFirst(limit=4 * many),

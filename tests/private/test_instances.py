@@ -187,7 +187,14 @@ def test_a_built_object_can_be_written(engine: Engine) -> None:
         (lambda session: session.get_one(Dog, 1), "owner"),
         (lambda session: session.scalars(select(Animal)).one(), "owner"),
     ],
-    ids=["many-to-one", "self-referential", "second-step", "to-a-base", "of-a-subclass", "of-a-row"],
+    ids=[
+        "many-to-one",
+        "self-referential",
+        "second-step",
+        "to-a-base",
+        "of-a-subclass",
+        "of-a-row",
+    ],
 )
 def test_the_path_of_a_lazy_load(
     session: Session, through: Callable[[Session], Any], attribute: str

@@ -193,9 +193,7 @@ def test_text_is_told(statement: Any, is_text: bool) -> None:
     ],
     ids=["insert", "update", "delete", "ddl", "select", "text", "driver"],
 )
-def test_kinds_of_statements(
-    empty: Engine, send: Callable[[Connection], Any], kind: str
-) -> None:
+def test_kinds_of_statements(empty: Engine, send: Callable[[Connection], Any], kind: str) -> None:
     """An execution context says whether its compiled statement writes."""
     kinds: list[set[str]] = []
 

@@ -65,9 +65,7 @@ class Shelf:
         assert lease is not None
         return lease
 
-    def put(
-        self, name: bytes, value: bytes, ttl_ms: int = HOUR, field: bytes = FIELD
-    ) -> None:
+    def put(self, name: bytes, value: bytes, ttl_ms: int = HOUR, field: bytes = FIELD) -> None:
         """Load a row into the cache as a reader does."""
         assert self.scripts.fill([(self.lease(name, field), value, ttl_ms)]) == 1
 

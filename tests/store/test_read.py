@@ -162,9 +162,7 @@ def test_a_released_lock_keeps_its_stamp(shelf: Shelf, other: Shelf) -> None:
 
 
 @pytest.mark.parametrize("make", ["set", "lpush", "sadd"])
-def test_another_type_under_a_rows_key(
-    shelf: Shelf, redis_client: redis.Redis, make: str
-) -> None:
+def test_another_type_under_a_rows_key(shelf: Shelf, redis_client: redis.Redis, make: str) -> None:
     """A foreign value in a row's place is deleted and the row leased."""
     shelf.put(b"1", b"value")
     key = shelf.key(redis_client, b"1")
