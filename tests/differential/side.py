@@ -124,11 +124,15 @@ class Side:
             for name, value in state.dict.items()
             if not name.startswith("_sa_") and name not in hidden
         }
+        # not of composites: to ask for their history loads them
+        names = {*state.mapper.column_attrs.keys(), *state.mapper.relationships.keys()} - hidden
+        histories = {
+            name: state.get_history(name, PassiveFlag.PASSIVE_NO_INITIALIZE) for name in names
+        }
         changed = {
-            attribute.key: repr(self._shown(list(attribute.history.sum()), []))
-            for attribute in state.attrs
-            if attribute.key not in hidden
-            and state.get_history(attribute.key, PassiveFlag.PASSIVE_NO_INITIALIZE).has_changes()
+            name: repr(self._shown(list(history.sum()), []))
+            for name, history in histories.items()
+            if history.has_changes()
         }
         return {
             "class": type(state.obj()).__name__,

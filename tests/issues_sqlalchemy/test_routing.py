@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine, Select, create_engine, update
@@ -78,3 +79,11 @@ def test_reads_of_a_replica_are_not_cached(
             assert session.get_one(Note, 1).text == text
     assert cache.stats().hits == 0
     replica.dispose()
+
+
+def test_a_stand_in_for_an_engine_is_left_alone(make_cache: CacheMaker) -> None:
+    """An application's test may give a session a mock: the cache does not listen to it."""
+    engine = Mock()
+    engine.connect.return_value.in_transaction.return_value = False
+    with make_cache().enable(sessionmaker(engine))() as session:
+        assert session.connection() is engine.connect.return_value

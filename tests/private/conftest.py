@@ -26,7 +26,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         session.add(Parent(id=2, name="middle", boss_id=1))
         session.flush()
         session.add_all([Child(id=1, name="ann", parent_id=2), Child(id=2, name=None)])
-        session.add(Rich(id=1, name="n", secret="s", data={"a": 1}, px=3, py=4, notes="long"))
+        session.add(Rich(id=1, name="n", secret="s", data={"a": 1}, px=3, py=4, notes="long"))  # noqa: S106
         session.add(Dog(id=1, name="rex", owner_id=2, tricks=7))
         session.flush()
         session.add(Kennel(id=1, animal_id=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, Integer, MetaData, String, Table, func
+from sqlalchemy import JSON, Column, ForeignKey, Integer, MetaData, String, Table, func, inspect
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -65,7 +65,11 @@ class Rich(Base):
     py: Mapped[int]
     at: Mapped[Point] = composite("px", "py")
     notes: Mapped[str | None] = deferred(mapped_column(String(200)))
-    loud = column_property(func.upper(name.column, type_=String(40)))
+
+
+inspect(Rich).add_property(
+    "loud", column_property(func.upper(Rich.__table__.c.name, type_=String(40)))
+)
 
 
 class Animal(Base):

@@ -49,7 +49,7 @@ def test_the_names_that_private_uses_are_used_nowhere_else() -> None:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 name = node.value
             if name in names - allowed:
-                found.append(f"{source.name}:{node.lineno} {name}")
+                found.append(f"{source.name} {name}")
     assert found == []
 
 

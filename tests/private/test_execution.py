@@ -136,15 +136,13 @@ def test_a_listener_can_be_added_to_one_execution(session: Session) -> None:
 
 
 def test_every_orm_statement_passes_one_method(engine: Engine) -> None:
-    """`get`, lazy loads, refreshes, `execute`, `scalars`, `query` go through `_execute_internal`."""
+    """`get`, lazy loads, refreshes and all ways to execute go through `_execute_internal`."""
     seen: list[Any] = []
 
     class Watching(Session):
         def _execute_internal(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
             seen.append(private.subject(statement))
-            return super()._execute_internal(  # type: ignore[misc]
-                statement, *args, **kwargs
-            )
+            return super()._execute_internal(statement, *args, **kwargs)
 
     with Watching(engine) as session:
         child = session.get_one(Child, 1)
@@ -201,7 +199,7 @@ def test_a_class_mismatch_means_absent(engine: Engine) -> None:
     class Absent(Session):
         def _identity_lookup(self, mapper: Any, *args: Any, **kwargs: Any) -> Any:
             if mapper.class_.__name__ == "Child":
-                return super()._identity_lookup(mapper, *args, **kwargs)  # type: ignore[misc]
+                return super()._identity_lookup(mapper, *args, **kwargs)
             return ABSENT
 
     with Absent(engine) as session:

@@ -67,7 +67,8 @@ def plain(value: Any) -> Any:
     """A result with each object as its key and values, comparable between sessions."""
     if isinstance(value, Pair | Child | Parent):
         loaded = {name: plain(one) for name, one in sorted(vars(value).items()) if name[0] != "_"}
-        return type(value).__name__, inspect(value).identity, loaded
+        state: Any = inspect(value)
+        return type(value).__name__, state.identity, loaded
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     if isinstance(value, dict):

@@ -75,8 +75,9 @@ def flushed(session: Session) -> dict[tuple[str, Any], bool]:
 
     def after(session: Session, context: Any) -> None:
         for state, deleted in private.flushed_states(context):
-            assert state.obj() is not None
-            found[state.class_.__name__, state.obj().id] = deleted
+            written: Any = state.obj()
+            assert written is not None
+            found[state.class_.__name__, written.id] = deleted
 
     event.listen(session, "after_flush", after)
     try:
@@ -164,13 +165,15 @@ def test_the_bind_of_writes(engine: Engine) -> None:
 
     session = Choosing()
     assert private.bind_of_writes(session, inspect(Parent)) == (True, True, inspect(Parent))
-    assert session.get_bind(inspect(Parent))[0] is False  # type: ignore[index]
+    assert session.get_bind(inspect(Parent))[0] is False
 
 
 def test_identity_keys_name_the_root_class(session: Session) -> None:
     """`identity_class` is the class in the identity keys of a hierarchy's objects."""
     dog = session.get_one(Dog, 1)
-    assert private.identity_class(inspect(Dog)) is inspect(dog).identity_key[0] is Animal
+    key = inspect(dog).identity_key
+    assert key is not None
+    assert private.identity_class(inspect(Dog)) is key[0]
 
 
 def test_options_of_a_session(engine: Engine) -> None:

@@ -81,7 +81,7 @@ def test_a_flush_is_told_by_its_statements(empty: Engine) -> None:
         session.execute(delete(Parent))
         session.connection().execute(plain_table.insert().values(id=1))
         session.bulk_save_objects([Parent(id=3, name="z")])
-        session.bulk_insert_mappings(Parent, [{"id": 4, "name": "z"}])  # type: ignore[arg-type]
+        session.bulk_insert_mappings(Parent, [{"id": 4, "name": "z"}])
         assert [by_flush for _, by_flush in sent.found] == [False] * 6
 
 
@@ -110,6 +110,7 @@ def test_event_handlers_in_a_flush_are_told_from_it(empty: Engine) -> None:
     ]
 
 
+POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 CTE = insert(plain_table).values(id=5).returning(plain_table.c.id).cte("written")
 METADATA = MetaData()
 OTHER = Table("other", METADATA, Column("id", Integer))
@@ -134,13 +135,13 @@ OTHER = Table("other", METADATA, Column("id", Integer))
         (DropTable(OTHER), {OTHER}),
         (select(Parent), None),
         (select(literal(1)), None),
-        (DDL("DROP TABLE parent"), None),
+        (DDL("DROP TABLE parent"), None),  # type: ignore[no-untyped-call]
     ],
     ids=lambda value: " ".join(str(value).split())[:40] if hasattr(value, "compile") else "",
 )  # fmt: skip
 def test_the_tables_that_are_written(statement: Any, tables: set[Any] | None) -> None:
     """The table of each kind of DML and DDL, also of one inside of a common table expression."""
-    compiled = statement.compile(dialect=postgresql.dialect())
+    compiled = statement.compile(dialect=POSTGRESQL)
     wanted = None
     if tables is not None:
         wanted = {getattr(one, "__table__", one) for one in tables}
@@ -150,7 +151,7 @@ def test_the_tables_that_are_written(statement: Any, tables: set[Any] | None) ->
 def test_orm_returning_statements_are_unwrapped() -> None:
     """A DML statement behind `from_statement` is seen."""
     statement = select(Parent).from_statement(insert(Parent).returning(Parent))
-    compiled = statement.compile(dialect=postgresql.dialect())
+    compiled = statement.compile(dialect=POSTGRESQL)
     assert private.written_tables(compiled) == {Parent.__table__}
 
 
@@ -165,7 +166,7 @@ def test_orm_returning_statements_are_unwrapped() -> None:
 )
 def test_common_table_expressions_that_write(statement: Any, writes: bool) -> None:
     """A SELECT whose CTE writes is told from others."""
-    assert private.has_writing_cte(statement.compile(dialect=postgresql.dialect())) is writes
+    assert private.has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
 
 
 @pytest.mark.parametrize(

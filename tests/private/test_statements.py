@@ -115,7 +115,7 @@ def test_everything_else_is_not_plain(construct: str) -> None:
 
 def test_a_table_sample_is_not_its_table() -> None:
     """What is selected from a sample of a table belongs to no mapper."""
-    sample = tablesample(Child.__table__, func.bernoulli(1))  # type: ignore[arg-type]
+    sample = tablesample(Child.__table__, func.bernoulli(1))
     sampled = aliased(Child, sample)
     assert private.subject(select(sampled).where(sampled.id == 1)) is None
 
@@ -226,8 +226,16 @@ def test_an_alias_is_no_mapper() -> None:
     assert not private.entity_of_attribute(plain_table.c.id)
 
 
-@pytest.mark.parametrize("option", [load_only(Child.name), defer(Child.name), undefer(Child.name),
-                                    joinedload(Child.parent), selectinload(Child.parent)])  # fmt: skip
+@pytest.mark.parametrize(
+    "option",
+    [
+        load_only(Child.name),
+        defer(Child.name),
+        undefer(Child.name),
+        joinedload(Child.parent),
+        selectinload(Child.parent),
+    ],
+)
 def test_loader_options_are_recognised(option: Any) -> None:
     """Options about what is loaded are told from those that change which rows are."""
     assert private.is_loader_option(option)
@@ -263,7 +271,7 @@ def test_the_columns_of_a_joined_class(engine: Engine) -> None:
     assert {column.table for column in columns} == set(tables)
     assert tables[1].c.tricks in columns
     with engine.connect() as connection:
-        row = connection.execute(select(Dog)).one()
+        row: Any = connection.execute(select(Dog)).one()
     assert row[columns.index(tables[1].c.tricks)] == 7
     assert len(row) == len(columns)
 
@@ -293,5 +301,6 @@ def test_attributes_are_counted() -> None:
     """`property_count` grows when an attribute is added to a mapped class."""
     mapper = inspect(Kennel)
     before = private.property_count(mapper)
-    mapper.add_property("added", Kennel.__table__.c.animal_id)  # type: ignore[attr-defined]
+    column: Any = Kennel.__table__.c.animal_id
+    mapper.add_property("added", column)
     assert private.property_count(mapper) == before + 1

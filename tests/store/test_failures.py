@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -213,8 +214,13 @@ def test_no_server_at_all(private_redis: PrivateRedis, new_store: StoreMaker) ->
     shelf = Shelf(new_store(server.url, lock_ttl=0.05).blocking)
     shelf.put(b"1", b"value")
     server.process.kill()
-    calls = [lambda: shelf.read(b"1"), lambda: shelf.lock(b"1"), lambda: shelf.invalidate(),
-             lambda: shelf.scripts.clear(b"*"), lambda: shelf.release(b"t", b"g", b"1")]  # fmt: skip
+    calls: list[Callable[[], object]] = [
+        lambda: shelf.read(b"1"),
+        lambda: shelf.lock(b"1"),
+        lambda: shelf.release(b"t", b"g", b"1"),
+        lambda: shelf.scripts.clear(b"*"),
+        shelf.invalidate,
+    ]
     for call in calls:
         with pytest.raises(CacheUnavailable, match="Redis"):
             call()

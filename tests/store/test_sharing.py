@@ -170,8 +170,7 @@ def test_event_loops_side_by_side(redis_url: str, new_store: StoreMaker) -> None
 
     async def main() -> None:
         shelf = Shelf(store.asyncio)
-        for _ in range(50):
-            found.append(await private.spawn(shelf.read, b"1"))
+        found.extend([await private.spawn(shelf.read, b"1") for _ in range(50)])
         await store._asyncio.aclose()
 
     threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(2)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -202,7 +204,7 @@ def test_a_generation_is_never_used_again(
 @pytest.mark.parametrize("step", ["release", "region", "rows"])
 def test_a_repeated_call_brings_no_stamp_back(shelf: Shelf, other: Shelf, step: str) -> None:
     """A call that is sent again after others wrote gives the region a new stamp, not its old."""
-    sent = []
+    sent: list[Any] = []
     once = shelf.scripts.transport.exchange
 
     def noted(frame, replies, undo=None):  # type: ignore[no-untyped-def]
@@ -332,6 +334,7 @@ def test_other_types_under_our_keys(
     """A writer replaces what is foreign, and nothing stale comes of it."""
     shelf.put(b"1", b"old")
     key = shelf.key(redis_client, b"1") if foreign == "row" else shelf.guard
+    token, generation = b"", b""
     if step == "release":
         token, generation, _ = shelf.lock(b"1")
     redis_client.set(key, "foreign")

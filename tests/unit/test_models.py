@@ -37,21 +37,21 @@ def family() -> dict[str, Any]:
         __tablename__ = "m_root"
         id: Mapped[int] = mapped_column(primary_key=True)
         kind: Mapped[str]
-        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "root"}
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "root"}  # noqa: RUF012
 
     class Heir(Root):
-        __mapper_args__ = {"polymorphic_identity": "heir"}
+        __mapper_args__ = {"polymorphic_identity": "heir"}  # noqa: RUF012
 
     class Own(Root):
         __cache__ = CachePolicy(ttl=22)
-        __mapper_args__ = {"polymorphic_identity": "own"}
+        __mapper_args__ = {"polymorphic_identity": "own"}  # noqa: RUF012
 
     class Below(Own):
-        __mapper_args__ = {"polymorphic_identity": "below"}
+        __mapper_args__ = {"polymorphic_identity": "below"}  # noqa: RUF012
 
     class Out(Root):
         __cache__ = None
-        __mapper_args__ = {"polymorphic_identity": "out"}
+        __mapper_args__ = {"polymorphic_identity": "out"}  # noqa: RUF012
 
     class Plain(Base):
         __tablename__ = "m_plain"
@@ -162,7 +162,7 @@ def test_deferred_columns_are_not_in_the_row(engine: Engine) -> None:
 def test_the_discriminator_is_found(engine: Engine) -> None:
     """The column that tells the class of a row has its place among the row's columns."""
     found, _ = shape(Dog, engine)
-    assert found.columns[found.discriminator] is Animal.__table__.c.kind  # type: ignore[attr-defined]
+    assert found.columns[found.discriminator] is Animal.__table__.c.kind
     assert shape(Parent, engine)[0].discriminator is None
 
 

@@ -194,7 +194,7 @@ def test_many_rows_are_owed_as_their_region() -> None:
     assert scripts.calls == [{A.guard: set()}]
 
 
-def test_debts_are_paid_to_a_real_server(shelf: Shelf) -> None:  # noqa: F811
+def test_debts_are_paid_to_a_real_server(shelf: Shelf) -> None:
     """An owed row is gone when it is paid."""
     shelf.put(b"1", b"old")
     debts = Debts(Counters())
