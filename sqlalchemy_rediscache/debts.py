@@ -31,6 +31,22 @@ class Debts:
         self._lock = threading.Lock()
         self._owed: dict[Place, set[bytes] | None] = {}
         self._version = 0
+        self._open = 0
+
+    def open(self) -> None:
+        """A transaction without its lock goes on to COMMIT: trust nothing until `close`."""
+        with self._lock:
+            self._open += 1
+
+    def close(self) -> None:
+        """Such a transaction has ended, and what it wrote is owed."""
+        with self._lock:
+            self._open -= 1
+
+    @property
+    def trusting(self) -> bool:
+        """May Redis be believed now, once what is owed is paid?"""
+        return self._open == 0
 
     def owe(self, place: Place, rows: Iterable[bytes] | None) -> None:
         """Remember rows of a region, or with None the whole region."""

@@ -104,6 +104,8 @@ class Region(Group):
             self.hydration(sub).direct for sub in mapper.self_and_descendants
         )
         self.written = tuple(self._written())
+        self.follows_apart = self._follows_apart()
+        """An UPDATE of one of several tables: which columns follow it, can't be told."""
 
     def _discriminator_place(self) -> int:
         if self.shape.discriminator is None:
@@ -169,6 +171,11 @@ class Region(Group):
         if found is None:
             found = self._hydrations[mapper] = hydration_of(mapper, self.index)
         return found
+
+    def _follows_apart(self) -> bool:
+        versioned = self.mapper.version_id_col
+        columns = [self.columns[one.place] for one in self.written if one.follows]
+        return len(self.mapper.tables) > 1 and any(column is not versioned for column in columns)
 
     def _written(self) -> Iterator[WrittenColumn]:
         versioned = self.mapper.version_id_col

@@ -185,6 +185,7 @@ class WritePath:
             # The lock may have reached Redis or not. Either way the rows are invalidated after
             # COMMIT, and this process serves nothing before that.
             writes.owed = True
+            self._debts.open()
             return
         writes.held = [
             (place, one.generation, names, one.values)
@@ -234,6 +235,8 @@ class WritePath:
         writes.owed = False
         for place, names in writes.wanted():
             self._debts.owe(place, names or None)
+        if writes.token:
+            self._debts.close()
         try:
             self._debts.pay(scripts)
         except CacheUnavailable:

@@ -54,6 +54,23 @@ def flushes(passive: PassiveFlag) -> bool:
     return not passive & PassiveFlag.NO_AUTOFLUSH
 
 
+def changed_attributes(state: InstanceState[Any]) -> set[str]:
+    """The column attributes for which the flush that just ran sent a value.
+
+    An attribute that was assigned the value it had is no change: SQLAlchemy sends nothing for it,
+    and what the database has may be newer. What was set to an SQL expression is expired by now.
+    """
+    attributes = state.dict
+    found = set(state.expired_attributes)
+    for name, before in state.committed_state.items():
+        impl = state.manager[name].impl
+        if not impl.accepts_scalar_loader:
+            continue  # a relationship: the columns behind it are attributes of their own
+        if name not in attributes or impl.is_equal(attributes[name], before) is not True:
+            found.add(name)
+    return found
+
+
 def flushed_states(flush_context: Any) -> Iterator[tuple[InstanceState[Any], bool]]:
     """The objects that a flush wrote, and whether it deleted them.
 

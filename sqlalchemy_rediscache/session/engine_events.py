@@ -220,7 +220,14 @@ class EngineEvents:
         if unit.mixed:
             unit.writes.forget_values()
         if unit.writes and not unit.writes.token:
-            self._services.writes.lock(self._services.scripts(unit.is_async), unit.writes)
+            try:
+                self._services.writes.lock(self._services.scripts(unit.is_async), unit.writes)
+            except BaseException:
+                # SQLAlchemy takes the transaction for ended once COMMIT was tried: left open, the
+                # connection's next user would commit it.
+                unit.committing = False
+                _roll_back(connection)
+                raise
 
     def on_commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
         """The second phase of a two-phase commit comes next."""
@@ -285,8 +292,12 @@ class EngineEvents:
         if connection is not None and not context.is_disconnect:
             self._release_at_once(connection)
         unit = None if connection is None else self.unit(connection)
-        if unit is not None and unit.committing and context.is_disconnect:
+        if unit is None or connection is None or not unit.committing:
+            return
+        if context.is_disconnect:
             unit.doubtful = True
+        elif unit.writes.token:
+            _roll_back(connection)  # the database refused COMMIT: let no one else commit it
 
     def hand_over(self, unit: Unit) -> bool:
         """Keep a session's writes with a connection whose transaction others go on with.
@@ -312,6 +323,10 @@ def _merge(into: WriteSet, other: WriteSet) -> None:
     for place, rows in other.rows.items():
         for token in rows:
             into.row(place, token, None)
+
+
+def _roll_back(connection: Connection) -> None:
+    connection.dialect.do_rollback(connection.connection)
 
 
 def _autocommits(connection: Connection) -> bool:

@@ -35,8 +35,7 @@ class Flushes:
         engines: dict[Mapper[Any], EngineInfo] = {}
         for state, deleted in private.flushed_states(context):
             mapper = state.mapper
-            # What was set to an SQL expression is no longer a change by now: it is expired.
-            changed = state.expired_attributes.union(state.committed_state)
+            changed = private.changed_attributes(state)
             if state.key is not None and not deleted and not _touches_columns(mapper, changed):
                 continue
             engine = engines.get(mapper)
@@ -140,6 +139,8 @@ def _row_write(
     fresh = state.key is None
     stored = region.codec.stored
     values: dict[int, Any] = {}
+    if not fresh and region.follows_apart:
+        return None
     for place, attribute, certain, follows, null_when_unset in region.written:
         if not fresh and not follows and attribute not in changed:
             continue

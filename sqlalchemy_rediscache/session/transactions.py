@@ -74,7 +74,7 @@ class Transactions:
         if unit.leases:
             left = [lease for lease in unit.leases.values() if lease is not None]
             self._services.reads.give_back(self._scripts(unit), left)
-        if unit.writes.token and not unit.doubtful:
+        if unit.writes.owed or (unit.writes.token and not unit.doubtful):
             self._release(unit, committed=False)
         elif unit.writes and not unit.writes.token and self._engine_events.hand_over(unit):
             return  # the session left a transaction of somebody else's, with its rows in it

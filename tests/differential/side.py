@@ -167,7 +167,6 @@ class InstanceEvents:
     """
 
     def __init__(self, *, as_sqlalchemy: bool) -> None:
-        self._direct = as_sqlalchemy
         listeners: list[tuple[str, Callable[..., None]]] = [
             ("load", self._load), ("refresh", self._refresh), ("expire", self._expire)
         ]  # fmt: skip
@@ -200,10 +199,12 @@ class InstanceEvents:
         self._note(state, "load")
 
     def _refresh(self, state: InstanceState[Any], context: Any, names: Any) -> None:
-        # SQLAlchemy also tells of refreshes that loaded nothing; its own listeners don't mind.
+        # SQLAlchemy also tells of refreshes that loaded nothing, by a second row of one object:
+        # in a flush, how many there are depends on the order of its sets.
         empty = names is not None and not any(name in state.dict for name in names)
-        if state.class_ is not Product and not (empty and self._direct):
+        if state.class_ is not Product and not empty:
             self._note(state, "refresh", None if names is None else sorted(names))
 
     def _expire(self, state: InstanceState[Any], names: Any) -> None:
-        self._note(state, "expire", None if names is None else sorted(names))
+        if state.class_ is not Product:
+            self._note(state, "expire", None if names is None else sorted(names))

@@ -12,7 +12,6 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy_rediscache import RedisCache
 from sqlalchemy_rediscache.errors import CacheUnavailable
 from tests.interleaving.conftest import Explore
-from tests.interleaving.explorer import Wrong
 from tests.interleaving.orders import Given
 from tests.interleaving.scenarios import ASSIGNS, REDIS_FAILS
 from tests.interleaving.world import Base, Item
@@ -20,7 +19,6 @@ from tests.servers import Database
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.xfail(raises=Wrong, strict=True)
 def test_assigning_the_value_it_has(explore: Explore) -> None:
     """A writer that assigns the value its old object has publishes nothing that it did not write.
 
@@ -30,13 +28,11 @@ def test_assigning_the_value_it_has(explore: Explore) -> None:
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.xfail(raises=Wrong, strict=True)
 def test_commit_that_redis_was_not_told_of(explore: Explore) -> None:
     """Between a COMMIT whose lock failed and its invalidation, a process trusts no entry."""
     explore(REDIS_FAILS, Given([0, (0, "unsent"), (0, "unsent"), 0, 1]))
 
 
-@pytest.mark.xfail(raises=AssertionError, strict=True)
 def test_commit_that_a_strict_cache_refused(
     database: Database, make_cache: Callable[..., RedisCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,7 +114,7 @@ def test_a_connection_closed_while_idle(shelf: Shelf, redis_client: redis.Redis)
     """That the server closed an idle connection is noticed by nobody."""
     shelf.put(b"1", b"value")
     for _ in range(3):
-        assert hang_up(redis_client) == 1
+        assert hang_up(redis_client) >= 1
         assert shelf.read(b"1") == b"value"
 
 
