@@ -367,4 +367,3 @@ def _after_fork(cache: RedisCache) -> Callable[[], None]:
             alive._store.after_fork()
 
     return in_child
-

@@ -111,8 +111,10 @@ class WriteSet:
             rows[token] = write
         else:
             earlier = rows[token]
-            if earlier.region is None or write.region is None or (
-                earlier.region.field != write.region.field
+            if (
+                earlier.region is None
+                or write.region is None
+                or (earlier.region.field != write.region.field)
             ):
                 rows[token] = RowWrite()
             else:

@@ -129,9 +129,7 @@ class Services:
             return None
         return self._namespace(session)
 
-    def reading(
-        self, session: Session, mapper: Mapper[Any], unit: Unit | None
-    ) -> Access | None:
+    def reading(self, session: Session, mapper: Mapper[Any], unit: Unit | None) -> Access | None:
         """Where to read a class's rows; None where the cache has no say.
 
         That is: the class is not cached; the session runs in somebody else's transaction, whose

@@ -31,8 +31,6 @@ _DDL_COMMITS = frozenset({"mysql", "mariadb", "oracle"})
 _WRITES_INSIDE = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO)\b", re.IGNORECASE)
 
 
-
-
 class EngineEvents:
     """Listens to every engine that a session of the cache uses.
 

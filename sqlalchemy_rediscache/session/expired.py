@@ -21,9 +21,7 @@ class ExpiredLoader:
     def __init__(self, original: Callable[[Any, Any, Any], Any]) -> None:
         self.original = original
 
-    def __call__(
-        self, state: InstanceState[Any], names: set[str], passive: PassiveFlag
-    ) -> None:
+    def __call__(self, state: InstanceState[Any], names: set[str], passive: PassiveFlag) -> None:
         """Load attributes of an object."""
         session: Session | None = state.session
         binding = getattr(session, "_rediscache_binding", None)

@@ -58,9 +58,7 @@ class Flushes:
             bind = session.get_bind(mapper=mapper)
         return self._services.engine(bind.engine)
 
-    def _kind(
-        self, session: Session, unit: Unit, engine: EngineInfo, mapper: Mapper[Any]
-    ) -> _Kind:
+    def _kind(self, session: Session, unit: Unit, engine: EngineInfo, mapper: Mapper[Any]) -> _Kind:
         unit.is_async = engine.is_async
         plan = self._plans.plan(mapper, engine)
         schema_map = self._services.schema_map(unit, engine)
@@ -131,9 +129,7 @@ def _touches_columns(mapper: Mapper[Any], changed: set[str]) -> bool:
     return any(name in mapper.column_attrs for name in changed)
 
 
-def _row_write(
-    region: Region, state: InstanceState[Any], changed: set[str]
-) -> RowWrite | None:
+def _row_write(region: Region, state: InstanceState[Any], changed: set[str]) -> RowWrite | None:
     """The new values of a row that a flush wrote, None unless all of them are certain."""
     attributes = state.dict
     fresh = state.key is None

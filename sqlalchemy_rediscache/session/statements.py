@@ -198,9 +198,7 @@ class Statements:
 
     # -- from the database, into the cache ----------------------------------------------------
 
-    def _load(
-        self, lookup: KeyLookup, group: Group, leases: Sequence[Lease]
-    ) -> Result[Any] | None:
+    def _load(self, lookup: KeyLookup, group: Group, leases: Sequence[Lease]) -> Result[Any] | None:
         if not leases:
             return None
         state, access = lookup.state, lookup.access

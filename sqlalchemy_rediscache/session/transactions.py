@@ -93,5 +93,3 @@ def _in_savepoint(session: Session) -> bool:
     transaction = session.get_transaction()
     nested = session.get_nested_transaction()
     return nested is not None and transaction is not None
-
-

@@ -52,4 +52,3 @@ class AsyncLink:
     async def close(self) -> None:
         """Disconnect; the link is not used again."""
         await self.connection.disconnect(nowait=True)
-

@@ -311,9 +311,7 @@ class Scripts:
     ) -> Any:
         return self._send(self._frame(name, [(keys, arguments)]), undo)
 
-    def _call_all(
-        self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]
-    ) -> list[Any]:
+    def _call_all(self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]) -> list[Any]:
         frame = self._frame(name, calls)
         self._called()
         replies = self.transport.exchange(frame, len(calls))
@@ -356,9 +354,7 @@ class Scripts:
         self._called()
         self.transport.exchange(lambda run: load, len(self._scripts))
 
-    def _undo(
-        self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]
-    ) -> Frame:
+    def _undo(self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]) -> Frame:
         def frame(run: bytes) -> bytes:
             return pack((b"EVALSHA", self._scripts["fill"].sha, b"%d" % (1 + len(rows)), guard,
                          *rows, run, generation, token, b"0", self._lock_ms,

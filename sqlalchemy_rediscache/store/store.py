@@ -160,4 +160,3 @@ class Store:
         """`close`, from within an event loop whose connections are closed properly."""
         await self._asyncio.aclose()
         self.close()
-
