@@ -48,6 +48,11 @@ class Debts:
         """May Redis be believed now, once what is owed is paid?"""
         return self._open == 0
 
+    @property
+    def settled(self) -> bool:
+        """Is there neither such a transaction nor anything owed?"""
+        return self._open == 0 and not self._owed
+
     def owe(self, place: Place, rows: Iterable[bytes] | None) -> None:
         """Remember rows of a region, or with None the whole region."""
         with self._lock:

@@ -138,7 +138,7 @@ class ReadPath:
         except CacheUnavailable:
             self._counters.add("errors")
             return [Outcome() for _ in tokens], None
-        if not self._debts.trusting or self._debts:  # a COMMIT without its lock came between
+        if not self._debts.settled:  # a COMMIT without its lock came between
             self.give_back(scripts, [lease for lease in leases if lease is not None])
             return [Outcome() for _ in tokens], None
         self._note_stamp(place, reading)
