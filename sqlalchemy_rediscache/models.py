@@ -33,6 +33,8 @@ class Models:
             weakref.WeakKeyDictionary()
         )
         self._token = object()
+        self._asked: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
+        weakref.finalize(self, forget, self._token, self._asked).atexit = False
         self._lock = threading.Lock()
         self._refused: weakref.WeakKeyDictionary[type, UncacheableModel] = (
             weakref.WeakKeyDictionary()
@@ -74,6 +76,7 @@ class Models:
         info = mapper.class_manager.info
         known = info.get(self._token)
         if known is None or known[0] is not self.version:
+            self._asked.add(mapper)
             known = info[self._token] = (self.version, self.policy(mapper) is not None)
         return known[1]
 
@@ -118,6 +121,12 @@ class Models:
             mapper = mapper_of(model)
             if mapper is not None and self.policy(mapper) is not None:
                 yield mapper
+
+
+def forget(token: object, mappers: weakref.WeakSet[Mapper[Any]]) -> None:
+    """Take what was remembered under a token off the classes: its owner is gone."""
+    for mapper in mappers:
+        mapper.class_manager.info.pop(token, None)
 
 
 def mapper_of(model: type) -> Mapper[Any] | None:

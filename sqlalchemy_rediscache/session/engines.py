@@ -17,12 +17,24 @@ from sqlalchemy.util import LRUCache
 from .. import private
 from ..errors import UncacheableModel
 from ..keys import Keys, Place, scope_digest
-from ..models import Models
+from ..models import Models, forget
 from ..region import KeySpace, Region
 from ..shape import Hydration
 from .expired import install
 from .unit import Unit
 from .view import View, view_of
+
+
+class ClassMemo:
+    """What one engine's sessions have worked out about one class."""
+
+    __slots__ = ("plan", "region")
+
+    def __init__(self) -> None:
+        self.region: tuple[object, Region | None, int] | None = None
+        """For which state of the models, the region, for how many attributes."""
+        self.plan: tuple[object, Any] | None = None
+        """For which state of the models, the write plan."""
 
 
 class EngineInfo:
@@ -52,6 +64,8 @@ class EngineInfo:
         )
         """For each table the regions that deletes and updates of it reach (see `plans`)."""
         self._token = object()
+        self._mappers: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
+        weakref.finalize(self, forget, self._token, self._mappers).atexit = False
         self._places: dict[tuple[str, Any, Any], Place] = {}
         self.shares_connections = isinstance(engine.pool, StaticPool | SingletonThreadPool)
         """Several sessions may speak on one connection, in one transaction of the database."""
@@ -96,10 +110,10 @@ class EngineInfo:
 
         Kept with the class itself, so that a class that is no longer used takes its region along.
         """
-        known = mapper.class_manager.info.get(self._token)
-        count = private.property_count(mapper)
+        memo = self.memo(mapper)
+        known, count = memo.region, private.property_count(mapper)
         if known is not None and known[0] is self._models.version and known[2] == count:
-            return known[1]  # type: ignore[no-any-return]
+            return known[1]
         region: Region | None = None
         policy = self._models.policy(mapper)
         if policy is not None and not mapper.always_refresh:
@@ -110,8 +124,17 @@ class EngineInfo:
             else:
                 install(mapper)
                 self._models.announce(mapper, region.left_out)
-        mapper.class_manager.info[self._token] = (self._models.version, region, count)
+        memo.region = (self._models.version, region, count)
         return region
+
+    def memo(self, mapper: Mapper[Any]) -> ClassMemo:
+        """What is remembered of a class for this engine: kept by the class, gone with either."""
+        info = mapper.class_manager.info
+        found: ClassMemo | None = info.get(self._token)
+        if found is None:
+            found = info[self._token] = ClassMemo()
+            self._mappers.add(mapper)
+        return found
 
     def key_space(self, mapper: Mapper[Any]) -> KeySpace | Region | None:
         """What to empty when rows of a class were written, None where it is not cached.

@@ -45,14 +45,12 @@ class Plans:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._token = object()
 
     def plan(self, mapper: Mapper[Any], engine: EngineInfo) -> WritePlan:
         """The plan of a class on an engine."""
-        kept = mapper.class_manager.info.setdefault(self._token, {})
-        known = kept.get(id(engine))
-        if known is not None and known[0] is self._models.version:
-            return known[1]  # type: ignore[no-any-return]
+        memo = engine.memo(mapper)
+        if memo.plan is not None and memo.plan[0] is self._models.version:
+            return memo.plan[1]  # type: ignore[no-any-return]
         tables = tables_of(mapper)
         region = engine.region(mapper)
         if region is None:  # a class that is not cached, of a hierarchy that is
@@ -65,7 +63,7 @@ class Plans:
             self.of_tables(_reached(tables, "ondelete"), engine),
             self.of_tables(_reached(tables, "onupdate"), engine),
         )
-        kept[id(engine)] = (self._models.version, plan)
+        memo.plan = (self._models.version, plan)
         return plan
 
     def of_tables(self, tables: Iterable[Table], engine: EngineInfo) -> tuple[Emptied, ...]:
