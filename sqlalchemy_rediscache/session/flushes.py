@@ -36,7 +36,8 @@ class Flushes:
         for state, deleted in private.flushed_states(context):
             mapper = state.mapper
             changed = private.changed_attributes(state)
-            if state.key is not None and not deleted and not _touches_columns(mapper, changed):
+            untold = state.key is not None and not deleted and not _touches_columns(mapper, changed)
+            if untold and mapper.version_id_col is None:
                 continue
             engine = engines.get(mapper)
             if engine is None:
@@ -46,6 +47,8 @@ class Flushes:
             kind = kinds.get((mapper, engine))
             if kind is None:
                 kind = kinds[mapper, engine] = self._kind(session, unit, engine, mapper)
+            if untold:  # an UPDATE of a version alone leaves no trace: there may have been one
+                kind = kind._replace(published=None)
             _note(unit, kind, state, deleted=deleted, changed=changed)
 
     def _engine(
