@@ -7,7 +7,13 @@ import weakref
 from typing import Any
 
 from sqlalchemy import Table, event
-from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
+from sqlalchemy.engine import (
+    Connection,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    TwoPhaseTransaction,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
@@ -96,10 +102,14 @@ class EngineEvents:
         ]
 
     def _hear_commit(self, connection: Connection) -> None:
-        if self._key_heard not in connection.__dict__:
-            connection.__dict__[self._key_heard] = True
-            event.listen(connection, "commit", self.on_commit)
-            event.listen(connection, "commit_twophase", self.on_commit_twophase)
+        two_phase = isinstance(connection.get_transaction(), TwoPhaseTransaction)
+        heard = connection.__dict__.setdefault(self._key_heard, set())
+        if two_phase not in heard:
+            heard.add(two_phase)
+            if two_phase:
+                event.listen(connection, "commit_twophase", self.on_commit_twophase)
+            else:
+                event.listen(connection, "commit", self.on_commit)
 
     # -- what is written ----------------------------------------------------------------------
 
