@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -64,6 +65,10 @@ class DifferentialMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Objects in reference cycles leave an identity map when the collector runs: at one moment
+        # for both sides, or their loads differ.
+        gc.collect()
+        gc.disable()
         self.events = InstanceEvents(as_sqlalchemy=self.as_sqlalchemy)
         self.pairs: list[Pair] = []
 
@@ -84,6 +89,7 @@ class DifferentialMachine(RuleBasedStateMachine):
                 self.twins.judge()
         finally:
             self.events.close()
+            gc.enable()
 
     # -- helpers ------------------------------------------------------------------------------
 

@@ -16,6 +16,10 @@ from tests.servers import Database
 Run = Callable[[Database, bool, int, int], None]
 
 
+QUICK = 60
+"""Examples of the default run, the same every time."""
+
+
 @pytest.fixture
 def run(make_cache: CacheMaker) -> Run:
     """Run the machine a number of times."""
@@ -37,6 +41,7 @@ def run(make_cache: CacheMaker) -> Run:
                 suppress_health_check=list(HealthCheck),
                 phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
                 print_blob=True,
+                derandomize=examples <= QUICK,
             ),
         )
         stats = twins.cache.stats()
@@ -53,7 +58,7 @@ def test_a_cached_session_is_like_any_other(
     run: Run, database: Database, as_sqlalchemy: bool
 ) -> None:
     """Random operations give equal results, states, events and errors with and without cache."""
-    run(database, as_sqlalchemy, 60, 30)
+    run(database, as_sqlalchemy, QUICK, 30)
 
 
 @pytest.mark.long
