@@ -19,7 +19,6 @@ from ..errors import UncacheableModel
 from ..keys import Keys, Place, scope_digest
 from ..models import Models, forget
 from ..region import KeySpace, Region
-from ..shape import Hydration
 from .expired import install
 from .unit import Unit
 from .view import View, view_of
@@ -207,9 +206,3 @@ def _host(url: URL) -> str:
     host = url.host or query.get("host") or query.get("unix_socket") or ""
     port = url.port or query.get("port") or ports.get(url.get_backend_name(), "")
     return f"{host}:{port}"
-
-
-def hydration_for(region: Region, values: Any) -> Hydration | None:
-    """How a cached row becomes an object, None where SQLAlchemy would refuse the row."""
-    mapper = region.concrete(values)
-    return None if mapper is None else region.hydration(mapper)

@@ -24,7 +24,7 @@ from sqlalchemy.orm.base import PassiveFlag
 from .. import private
 from .access import Access, Services
 from .hydrate import hydrate
-from .unit import known_unit, unit_of
+from .unit import expect_statement, known_unit, unit_of
 
 ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
 """What SQLAlchemy takes for "there is no such object, and no need to ask the database"."""
@@ -106,10 +106,8 @@ class Lookups:
         if outcome.absent:
             return ABSENT
         if outcome.values is None:
-            # The SELECT that follows finds the lease here, and needs no lookup of its own.
-            unit = unit_of(session)
-            unit.is_async = access.engine.is_async
-            unit.leases[access.place, token, region.field] = outcome.lease
+            row = (access.place, token, region.field)
+            expect_statement(session, row, outcome.lease, is_async=access.engine.is_async)
             return None
         return hydrate(session, region, outcome.values, shard, load_path)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm.base import PassiveFlag
 from .. import private
 from .access import Access, Services
 from .events_seen import only_own_listeners
-from .unit import known_unit, unit_of
+from .unit import expect_statement, known_unit
 
 
 class Refreshes:
@@ -46,9 +46,8 @@ class Refreshes:
         values = outcome.values
         if values is None:
             if whole:
-                unit = unit_of(session)
-                unit.is_async = access.engine.is_async
-                unit.leases[access.place, token, region.field] = outcome.lease
+                row = (access.place, token, region.field)
+                expect_statement(session, row, outcome.lease, is_async=access.engine.is_async)
             return False
         if region.concrete(values) is not state.mapper:
             return False

@@ -88,6 +88,15 @@ def unit_of(session: Session) -> Unit:
     return unit
 
 
+def expect_statement(
+    session: Session, row: tuple[Place, bytes, bytes], lease: Lease | None, *, is_async: bool
+) -> None:
+    """A lookup missed: the SELECT that follows finds its lease here and looks nothing up."""
+    unit = unit_of(session)
+    unit.is_async = is_async
+    unit.leases[row] = lease
+
+
 def known_unit(session: Session) -> Unit | None:
     """The unit of the session's transaction, if it has one."""
     unit: Unit | None = session.__dict__.get(_KEY)
