@@ -276,6 +276,7 @@ class RedisCache:
 
     def stats(self) -> Stats:
         """What this cache object did so far; no round trip."""
+        self._store.settle()
         return self._counters.read()
 
     # -- end ----------------------------------------------------------------------------------

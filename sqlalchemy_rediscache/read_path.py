@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -90,16 +90,20 @@ class ReadPath:
         give_up = 0.0
         pause = 0.001
         while True:
-            outcome, state = self._once(scripts, group, place, (token,), permit)
-            if state is not State.BEING_FILLED or not permit.wait:
-                return outcome[0]
+            answer = self._ask(scripts, group, place, (token,), permit)
+            if answer is None:
+                return Outcome()
+            reading, leases = answer
+            row = reading.rows[0]
+            if row is not State.BEING_FILLED or not permit.wait:
+                return self._sorted_out(scripts, group, place, (token,), reading, leases)[0]
             # Another reader has the lease. Its fill comes within a SELECT's time, or never: its
             # lease expires and one of those who wait is granted the next.
             if not give_up:
                 give_up = time.monotonic() + self._lease_wait
                 self._counters.add("waits")
             if time.monotonic() > give_up:
-                return outcome[0]
+                return Outcome()
             scripts.transport.pause(pause * (0.5 + random.random()))  # noqa: S311
             pause = min(pause * 1.6, 0.05)
 
@@ -112,20 +116,30 @@ class ReadPath:
         permit: Permit,
     ) -> list[Outcome]:
         """Look rows of one region up in one round trip, which is one moment for all of them."""
-        return self._once(scripts, group, place, tokens, permit)[0]
+        answer = self._ask(scripts, group, place, tokens, permit)
+        if answer is None:
+            return [Outcome() for _ in tokens]
+        return self._sorted_out(scripts, group, place, tokens, *answer)
 
-    def _once(
+    def _ask(
         self,
         scripts: Scripts,
         group: Group,
         place: Place,
         tokens: Sequence[bytes],
         permit: Permit,
-    ) -> tuple[list[Outcome], State | None]:
-        if not self._debts.trusting:
-            return [Outcome() for _ in tokens], None
+    ) -> tuple[Reading, Sequence[Lease | None]] | None:
+        """Redis's answer; None where it gives none that may be trusted."""
+        debts = self._debts
+        if not debts.settled:
+            if not debts.trusting:
+                return None
+            try:
+                debts.pay(scripts)
+            except CacheUnavailable:
+                self._counters.add("errors")
+                return None
         try:
-            self._debts.pay(scripts)
             reading, leases = scripts.read(
                 place.guard,
                 place.prefix,
@@ -137,12 +151,16 @@ class ReadPath:
             )
         except CacheUnavailable:
             self._counters.add("errors")
-            return [Outcome() for _ in tokens], None
-        if not self._debts.settled:  # a COMMIT without its lock came between
+            return None
+        if not debts.settled:  # a COMMIT without its lock came between
             self.give_back(scripts, [lease for lease in leases if lease is not None])
-            return [Outcome() for _ in tokens], None
-        self._note_stamp(place, reading)
-        return self._sorted_out(scripts, group, place, tokens, reading, leases)
+            return None
+        if reading.stamp is not None:
+            self._note_stamp(place, reading)
+        return reading, leases
+
+    def _note_stamp(self, place: Place, reading: Reading) -> None:
+        self._stamps[place.guard] = None if reading.busy else reading.stamp
 
     def _sorted_out(
         self,
@@ -152,22 +170,20 @@ class ReadPath:
         tokens: Sequence[bytes],
         reading: Reading,
         leases: Sequence[Lease | None],
-    ) -> tuple[list[Outcome], State | None]:
+    ) -> list[Outcome]:
         """What each state of an entry means for the reader."""
         outcomes = []
-        state: State | None = None
         corrupt: list[bytes] = []
-        hits = 0
+        absent = misses = 0
         decode, key_of = group.codec.decode, group.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
             if isinstance(row, State):
-                state = row
                 if row is State.TOO_LARGE:
                     self._counters.add("corrupt")
+                misses += row is not State.BEING_FILLED
                 outcomes.append(Outcome(None, False, lease))
             elif row == ABSENT_ROW:
-                hits += 1
-                self._counters.add("negative_hits")
+                absent += 1
                 outcomes.append(Outcome(None, True))
             else:
                 values, key = [], None
@@ -181,19 +197,20 @@ class ReadPath:
                     corrupt.append(token)
                     outcomes.append(Outcome())
                     continue
-                hits += 1
                 outcomes.append(Outcome(values))
         if corrupt:
+            misses += len(corrupt)
             self._discard(scripts, place, corrupt)
+        self._count(sum(outcome.hit for outcome in outcomes), absent, misses)
+        return outcomes
+
+    def _count(self, hits: int, absent: int, misses: int) -> None:
         if hits:
             self._counters.add("hits", hits)
-        if hits < len(outcomes) and state is not State.BEING_FILLED:
-            self._counters.add("misses", len(outcomes) - hits)
-        return outcomes, state
-
-    def _note_stamp(self, place: Place, reading: Reading) -> None:
-        if reading.stamp is not None:
-            self._stamps[place.guard] = None if reading.busy else reading.stamp
+        if absent:
+            self._counters.add("negative_hits", absent)
+        if misses:
+            self._counters.add("misses", misses)
 
     def _discard(self, scripts: Scripts, place: Place, corrupt: Sequence[bytes]) -> None:
         self._counters.add("corrupt", len(corrupt))
@@ -222,15 +239,29 @@ class ReadPath:
             return
         entries = [(lease, *self._encoded(group, values)) for lease, values in loaded]
         wanted = sum(1 for _, value, _ in entries if value)
+
+        def told(filled: int | None) -> None:
+            if filled is None:
+                self._counters.add("errors")
+                return
+            if filled:
+                self._counters.add("fills", filled)
+            if filled < wanted:
+                self._counters.add("refused_fills", wanted - filled)
+
+        self._fill(scripts, entries, told)
+
+    def _fill(
+        self,
+        scripts: Scripts,
+        entries: Sequence[tuple[Lease, bytes, int]],
+        told: Callable[[int | None], None],
+    ) -> None:
+        # Nobody waits for a fill: a read that comes before it finds the lease still held.
         try:
-            filled = scripts.fill(entries)
+            scripts.fill(entries, told)
         except CacheUnavailable:
             self._counters.add("errors")
-            return
-        if filled:
-            self._counters.add("fills", filled)
-        if filled < wanted:
-            self._counters.add("refused_fills", wanted - filled)
 
     def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int]:
         if values is None:
@@ -244,8 +275,4 @@ class ReadPath:
     def give_back(self, scripts: Scripts, leases: Sequence[Lease]) -> None:
         """Return leases unused, so that nobody waits for a fill that won't come."""
         for lease in leases:
-            try:
-                scripts.fill([(lease, b"", 0)])
-            except CacheUnavailable:
-                self._counters.add("errors")
-                return
+            self._fill(scripts, [(lease, b"", 0)], lambda filled: None)

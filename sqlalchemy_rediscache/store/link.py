@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .server import ServerIdentity, run_id
@@ -9,16 +10,24 @@ from .wire import pack
 
 _INFO = (pack((b"INFO", b"server")),)
 
+Answered = Callable[[list[Any] | None], None]
+"""Told the replies to what was posted, or None when they were lost with the connection."""
+
 
 class Link:
-    """A blocking connection. The run id belongs to the connection: it is read on every connect."""
+    """A blocking connection. The run id belongs to the connection: it is read on every connect.
 
-    __slots__ = ("_server", "connection", "run")
+    Attributes:
+        owed: Answers that are still to be read, before any other: how many, and who is told.
+    """
+
+    __slots__ = ("_server", "connection", "owed", "run")
 
     def __init__(self, connection: Any, server: ServerIdentity) -> None:
         self.connection = connection
         self._server = server
         self.run = b""
+        self.owed: list[tuple[int, Answered]] = []
 
     def connect(self) -> None:
         """Connect and learn who answers."""

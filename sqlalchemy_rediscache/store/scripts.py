@@ -19,10 +19,11 @@ from .answers import (
     State,
     load_script,
 )
+from .read_call import ReadCall, undo_of
 from .server import ServerIdentity
 from .tokens import Tokens
 from .transport import Frame, Transport
-from .wire import bulks, integer, pack
+from .wire import integer, pack
 
 
 class Scripts:
@@ -62,10 +63,8 @@ class Scripts:
         self._scripts = {
             name: load_script(name) for name in ("read", "fill", "lock", "release", "invalidate")
         }
-        self._heads = {
-            name: bulks((b"EVALSHA", script.sha)) for name, script in self._scripts.items()
-        }
-        self._read_tails: dict[tuple[bytes, bool, bytes, bool], bytes] = {}
+        self._read_calls: dict[tuple[bytes, bytes], ReadCall] = {}
+        """For each guard and field."""
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -91,13 +90,18 @@ class Scripts:
             stamp: b"" for no matter, b"?" to have it reported, or the one that must be in force.
             refresh: Act as if the values were absent (and delete them).
         """
+        call = self._read_call(guard, prefix, field)
         token = self.tokens.new()
         known = self._generations.get(guard, token)
-        tail = self._read_tail(field, lease, stamp, refresh)
+        tail = call.tail(lease=lease, stamp=stamp, refresh=refresh)
         while True:
-            rows = [b"%b%b:%b" % (prefix, known, name) for name in tokens]
+            rows = [call.key(known, name) for name in tokens]
             undo = self._undo(guard, known, token, rows) if lease else None
-            reply = self._send(self._packed("read", guard, rows, known, token, tail), undo)
+            if len(rows) == 1:
+                frame = call.one(rows[0], known, token, tail)
+            else:
+                frame = call.many(rows, known, token, tail)
+            reply = self._send(frame, undo)
             if reply.__class__ is bytes:
                 return Reading((reply,), None, False), (None,)
             code, current = reply[0], reply[1]
@@ -108,74 +112,55 @@ class Scripts:
             if code == OTHER_STAMP:
                 gone = (State.OTHER_STAMP,) * len(rows)
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
-            states = [
-                State(found) if found.__class__ is int else found
-                for found in msgpack.unpackb(reply[4], raw=True)
-            ]
+            states: list[Any] = msgpack.unpackb(reply[4], raw=True)
+            if int not in map(type, states):
+                return Reading(states, reply[2], bool(reply[3])), (None,) * len(rows)
+            states = [State(found) if found.__class__ is int else found for found in states]
             leases = [
                 Lease(guard, known, row, field, token) if found is State.LEASED else None
                 for row, found in zip(rows, states, strict=True)
             ]
             return Reading(states, reply[2], bool(reply[3])), leases
 
-    def _read_tail(self, field: bytes, lease: bool, stamp: bytes, refresh: bool) -> bytes:
-        """The arguments of ``read`` that don't change from call to call, packed."""
-        key = (field, lease, stamp, refresh)
-        known = self._read_tails.get(key)
-        if known is None:
-            known = bulks(
-                (self._lock_ms, self._lease_ms if lease else b"0", stamp,
-                 b"1" if refresh else b"0", self._max_bytes, field)
-            )  # fmt: skip
-            if stamp in (b"", b"?"):
-                self._read_tails[key] = known
-        return known
+    def _read_call(self, guard: bytes, prefix: bytes, field: bytes) -> ReadCall:
+        call = self._read_calls.get((guard, field))
+        if call is None:
+            call = self._read_calls[guard, field] = ReadCall(
+                self._server,
+                self._scripts["read"].sha,
+                guard,
+                prefix,
+                lock_ms=self._lock_ms,
+                lease_ms=self._lease_ms,
+                max_bytes=self._max_bytes,
+                field=field,
+            )
+        return call
 
-    def _packed(
-        self,
-        name: str,
-        guard: bytes,
-        rows: Sequence[bytes],
-        generation: bytes,
-        token: bytes,
-        tail: bytes,
-    ) -> Frame:
-        # The hottest call of all: packed in one go, 1 us where the general way takes 5.
-        head = b"*%d\r\n%b$%d\r\n%d\r\n%b" % (
-            len(rows) + 14,
-            self._heads[name],
-            len(b"%d" % (len(rows) + 1)),
-            len(rows) + 1,
-            bulks((guard, *rows)),
-        )
-
-        def frame(run: bytes) -> bytes:
-            hold = self._server.hold_ms()
-            return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n%b" % (
-                head, len(run), run, len(generation), generation, len(token), token,
-                len(hold), hold, tail,
-            )  # fmt: skip
-
-        return frame
-
-    def fill(self, filled: Sequence[tuple[Lease, bytes, int]]) -> int:
+    def fill(
+        self, filled: Sequence[tuple[Lease, bytes, int]], told: Callable[[int | None], None]
+    ) -> None:
         """Fill rows under leases of one read (script ``fill``); b"" gives the lease back.
+
+        Nobody waits for the answer: see `Transport.post`.
 
         Args:
             filled: For each row its lease, the value and its TTL in milliseconds.
+            told: Called once, now or later, with how many were accepted, None when nobody knows.
 
-        Returns:
-            How many were accepted.
+        Raises:
+            CacheUnavailable: It could not be sent.
         """
         first = filled[0][0]
         tail: list[bytes] = []
         for lease, value, ttl_ms in filled:
             tail += (lease.field, value, integer(ttl_ms))
         head = [first.generation, first.token, b"%hold%", self._lock_ms]
-        accepted: int = self._call(
-            "fill", [first.guard, *(lease.row for lease, _, _ in filled)], head + tail
+        keys = [first.guard, *(lease.row for lease, _, _ in filled)]
+        self._post(
+            self._frame("fill", [(keys, head + tail)]),
+            lambda replies: told(None if replies is None else replies[0]),
         )
-        return accepted
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -306,10 +291,22 @@ class Scripts:
 
     # -- calls --------------------------------------------------------------------------------
 
-    def _call(
-        self, name: str, keys: list[bytes], arguments: list[bytes], undo: Frame | None = None
-    ) -> Any:
-        return self._send(self._frame(name, [(keys, arguments)]), undo)
+    def _post(self, frame: Frame, told: Callable[[list[Any] | None], None]) -> None:
+        """Send one call; `told` gets its replies, or None when they are lost or a refusal."""
+
+        def answered(replies: list[Any] | None) -> None:
+            # In the middle of somebody else's call: nothing may be raised.
+            try:
+                if replies is not None and isinstance(replies[0], NoScriptError):
+                    replies = [self._send(frame)]
+                elif replies is not None:
+                    _raise_refusal(replies[0])
+            except CacheUnavailable:
+                replies = None
+            told(replies)
+
+        self._called()
+        self.transport.post(frame, 1, answered)
 
     def _call_all(self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]) -> list[Any]:
         frame = self._frame(name, calls)
@@ -355,12 +352,8 @@ class Scripts:
         self.transport.exchange(lambda run: load, len(self._scripts))
 
     def _undo(self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]) -> Frame:
-        def frame(run: bytes) -> bytes:
-            return pack((b"EVALSHA", self._scripts["fill"].sha, b"%d" % (1 + len(rows)), guard,
-                         *rows, run, generation, token, b"0", self._lock_ms,
-                         *(b"", b"", b"0") * len(rows)))  # fmt: skip
-
-        return frame
+        sha = self._scripts["fill"].sha
+        return undo_of(sha, guard, generation, token, self._lock_ms, rows)
 
 
 def _raise_refusal(reply: Any) -> None:

@@ -144,6 +144,10 @@ class Store:
         finally:
             connection.disconnect()
 
+    def settle(self) -> None:
+        """Read the answers that posted calls of blocking sessions still owe."""
+        self._blocking.settle()
+
     def after_fork(self) -> None:
         """What a forked child has to do before it uses the store."""
         self.tokens.renew()

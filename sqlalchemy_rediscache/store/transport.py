@@ -1,8 +1,12 @@
 """How packed commands reach the server and replies come back: blocking, and in an event loop.
 
-Both have one method, `exchange`, and are the only two places where Redis is called. Everything
-above is written once, in blocking style: SQLAlchemy runs a session of an asyncio application in a
+Both have `exchange` and `post`, and are the only two places where Redis is called. Everything above
+is written once, in blocking style: SQLAlchemy runs a session of an asyncio application in a
 greenlet, where the asyncio transport can wait through the `await_` it is given.
+
+What nobody waits for (a fill, a release) is posted: sent at once, its answer read by whoever uses
+the connection next. That saves its sender the time in which the server wakes up, works and wakes the
+sender up again: on an ordinary virtual machine, half of what a miss costs.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import contextlib
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -21,7 +25,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address
 from .deadline import Deadline
-from .link import AsyncLink, Link
+from .link import Answered, AsyncLink, Link
 from .server import ServerIdentity
 
 Frame = Callable[[bytes], bytes]
@@ -31,6 +35,10 @@ _LOST = (RedisError, OSError)
 
 _MOST_CONNECTIONS = 32
 """Connections of one event loop: it can't use more at once, and a storm of new ones is slow."""
+
+
+_MOST_OWED = 16
+"""Answers that one connection may leave unread."""
 
 
 class Transport(Protocol):
@@ -48,6 +56,21 @@ class Transport(Protocol):
         Raises:
             CacheUnavailable: No server answered in time; what was sent may or may not have run.
         """
+
+    def post(self, frame: Frame, replies: int, answered: Answered) -> None:
+        """Send a pipeline; `answered` is told its replies, now or at a later call.
+
+        Args:
+            frame: As in `exchange`.
+            replies: How many replies will come.
+            answered: Called once; it may call the transport again.
+
+        Raises:
+            CacheUnavailable: It could not be sent.
+        """
+
+    def settle(self) -> None:
+        """Read the answers that posted calls still owe, where that can be done here."""
 
     def pause(self, seconds: float) -> None:
         """Let other readers run for a moment."""
@@ -75,23 +98,92 @@ class BlockingTransport:
                 link, fresh = self._idle.pop(), False
             except IndexError:
                 link, fresh = self._connected(), True
+            earlier = None
             try:
                 connection = link.connection
                 connection.send_packed_command((frame(link.run),), check_health=False)
+                if link.owed:
+                    earlier = self._read_owed(link)
                 found = [self._reply(connection) for _ in range(replies)]
             except _LOST as error:
-                link.close()
+                self._drop(link)
                 if fresh or isinstance(error, RedisTimeout | TimeoutError):
                     raise CacheUnavailable(f"Redis did not answer: {error!r}") from error
                 continue  # the server had closed an idle connection: every script may run twice
             except BaseException:
-                link.close()
+                self._drop(link)
                 raise
             if _demoted(found):
                 link.close()  # a replica now: the next call connects to whoever is the primary
             else:
                 self._idle.append(link)
+            if earlier is not None:
+                _tell(earlier)
             return found
+
+    def post(self, frame: Frame, replies: int, answered: Answered) -> None:
+        """See `Transport.post`."""
+        while True:
+            try:
+                link, fresh = self._idle.pop(), False
+            except IndexError:
+                link, fresh = self._connected(), True
+            try:
+                link.connection.send_packed_command((frame(link.run),), check_health=False)
+            except _LOST as error:
+                self._drop(link)
+                if fresh or isinstance(error, RedisTimeout | TimeoutError):
+                    raise CacheUnavailable(f"Redis was not reached: {error!r}") from error
+                continue
+            except BaseException:
+                self._drop(link)
+                raise
+            link.owed.append((replies, answered))
+            if len(link.owed) > _MOST_OWED:
+                self._settle(link)
+            else:
+                self._idle.append(link)
+            return
+
+    def settle(self) -> None:
+        """See `Transport.settle`: of the connections that are idle now."""
+        for _ in range(len(self._idle)):
+            try:
+                link = self._idle.popleft()
+            except IndexError:
+                return
+            if link.owed:
+                self._settle(link)
+            else:
+                self._idle.append(link)
+
+    def _settle(self, link: Link) -> None:
+        try:
+            earlier = self._read_owed(link)
+        except _LOST:
+            self._drop(link)
+            return
+        except BaseException:
+            self._drop(link)
+            raise
+        self._idle.append(link)
+        _tell(earlier)
+
+    def _read_owed(self, link: Link) -> list[tuple[Answered, list[Any]]]:
+        found = [
+            (answered, [self._reply(link.connection) for _ in range(replies)])
+            for replies, answered in link.owed
+        ]
+        link.owed = []
+        return found
+
+    @staticmethod
+    def _drop(link: Link) -> None:
+        """Close a connection, and tell whoever waits for its answers that they won't come."""
+        link.close()
+        owed, link.owed = link.owed, []
+        for _, answered in owed:
+            answered(None)
 
     def _connected(self) -> Link:
         link = Link(_made(self._address.connection), self._server)
@@ -118,6 +210,7 @@ class BlockingTransport:
 
     def close(self) -> None:
         """Close every idle connection."""
+        self.settle()  # a socket that is closed with answers unread may take back what it sent
         while self._idle:
             self._idle.pop().close()
 
@@ -212,6 +305,13 @@ class AsyncioTransport:
         except ResponseError as error:
             return error
 
+    def post(self, frame: Frame, replies: int, answered: Answered) -> None:
+        """See `Transport.post`; here the answer is waited for, while other tasks run."""
+        answered(self.exchange(frame, replies))
+
+    def settle(self) -> None:
+        """Nothing is owed."""
+
     def pause(self, seconds: float) -> None:
         """Sleep, and let the event loop run."""
         self._await(asyncio.sleep(seconds))
@@ -227,6 +327,11 @@ class AsyncioTransport:
             await asyncio.gather(*self._undoing, return_exceptions=True)
         for link in self._idle.pop(asyncio.get_running_loop(), ()):
             await link.connection.disconnect()
+
+
+def _tell(earlier: Iterable[tuple[Answered, list[Any]]]) -> None:
+    for answered, replies in earlier:
+        answered(replies)
 
 
 def _demoted(replies: list[Any]) -> bool:

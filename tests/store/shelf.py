@@ -56,7 +56,7 @@ class Shelf:
         """What one row has; a lease is given back at once."""
         reading, leases = self.look(*names, lease=lease, field=field)
         if leases[0] is not None:
-            self.scripts.fill([(leases[0], b"", 0)])
+            self.fill([(leases[0], b"", 0)])
         return reading.rows[0]
 
     def lease(self, name: bytes, field: bytes = FIELD) -> Lease:
@@ -65,9 +65,18 @@ class Shelf:
         assert lease is not None
         return lease
 
+    def fill(self, entries: Sequence[tuple[Lease, bytes, int]]) -> int:
+        """Fill under leases, wait for the answer: how many were accepted."""
+        accepted: list[int | None] = []
+        self.scripts.fill(entries, accepted.append)
+        self.scripts.transport.settle()
+        (count,) = accepted
+        assert count is not None
+        return count
+
     def put(self, name: bytes, value: bytes, ttl_ms: int = HOUR, field: bytes = FIELD) -> None:
         """Load a row into the cache as a reader does."""
-        assert self.scripts.fill([(self.lease(name, field), value, ttl_ms)]) == 1
+        assert self.fill([(self.lease(name, field), value, ttl_ms)]) == 1
 
     def lock(
         self, *names: bytes, token: bytes | None = None, field: bytes = FIELD

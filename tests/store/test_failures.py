@@ -89,7 +89,7 @@ def test_a_lease_does_not_survive_a_restart(
         client.save()
     server.process.kill()
     server.process.start()
-    assert shelf.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert shelf.fill([(lease, b"old", 1000)]) == 0
 
 
 def test_scripts_are_loaded_again(shelf: Shelf, redis_client: redis.Redis) -> None:
@@ -97,7 +97,7 @@ def test_scripts_are_loaded_again(shelf: Shelf, redis_client: redis.Redis) -> No
     redis_client.script_flush()
     lease = shelf.lease(b"1")
     redis_client.script_flush()
-    assert shelf.scripts.fill([(lease, b"value", 1000)]) == 1
+    assert shelf.fill([(lease, b"value", 1000)]) == 1
     redis_client.script_flush()
     assert shelf.read(b"1") == b"value"
     redis_client.script_flush()

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.every_redis, pytest.mark.judged]
 def test_a_fill_is_accepted_once(shelf: Shelf) -> None:
     """The lease is used up by its fill."""
     lease = shelf.lease(b"1")
-    assert shelf.scripts.fill([(lease, b"value", 1000)]) == 1
-    assert shelf.scripts.fill([(lease, b"again", 1000)]) == 0
+    assert shelf.fill([(lease, b"value", 1000)]) == 1
+    assert shelf.fill([(lease, b"again", 1000)]) == 0
     assert shelf.read(b"1") == b"value"
 
 
@@ -43,7 +43,7 @@ def test_a_fill_after_a_write_is_refused(shelf: Shelf, other: Shelf, between: st
             other.invalidate()
         case "clear":
             other.scripts.clear(b"t:1:*")
-    assert shelf.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert shelf.fill([(lease, b"old", 1000)]) == 0
     assert shelf.read(b"1") != b"old"
     assert other.read(b"1") == (b"new" if between == "published" else other.read(b"1"))
 
@@ -55,14 +55,14 @@ def test_a_fill_under_anothers_lease_is_refused(
     slow = Shelf(new_store(redis_url, lease_ttl=0.02).blocking)
     lease = slow.lease(b"1")
     until(lambda: shelf.look(b"1")[1][0] is not None)
-    assert slow.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert slow.fill([(lease, b"old", 1000)]) == 0
 
 
 def test_a_lease_is_given_back(shelf: Shelf, other: Shelf) -> None:
     """A lease that came to nothing is free for the next reader at once."""
     lease = shelf.lease(b"1")
     assert other.read(b"1") is State.BEING_FILLED
-    assert shelf.scripts.fill([(lease, b"", 0)]) == 0
+    assert shelf.fill([(lease, b"", 0)]) == 0
     assert other.look(b"1")[0].rows == [State.LEASED]
 
 
@@ -72,7 +72,7 @@ def test_a_batch_is_filled_row_by_row(shelf: Shelf, other: Shelf) -> None:
     other.invalidate(b"2")
     entries = [(lease, b"v", 1000) for lease in leases if lease is not None]
     entries[2] = (entries[2][0], b"", 0)
-    assert shelf.scripts.fill(entries) == 1
+    assert shelf.fill(entries) == 1
     reading = shelf.look(b"1", b"2", b"3", lease=False)[0]
     assert list(reading.rows) == [b"v", State.ABSENT, State.ABSENT]
 
@@ -91,7 +91,7 @@ def test_fields_of_a_row_share_the_shortest_time(shelf: Shelf, redis_client: red
     shelf.put(b"1", b"more", 100_000, OTHER_FIELD)
     key = shelf.key(redis_client, b"1")
     assert 50_000 < redis_client.pttl(key) <= 100_000
-    shelf.scripts.fill([(shelf.lease(b"1", b"grp:third"), b"most", 900_000)])
+    shelf.fill([(shelf.lease(b"1", b"grp:third"), b"most", 900_000)])
     assert redis_client.pttl(key) <= 100_000
     assert shelf.read(b"1") == b"value"
     assert shelf.read(b"1", field=OTHER_FIELD) == b"more"
@@ -110,5 +110,5 @@ def test_a_fill_onto_another_type(shelf: Shelf, redis_client: redis.Redis, forei
     lease = shelf.lease(b"1")
     key = lease.row if foreign == "row" else lease.guard
     redis_client.set(key, "foreign", ex=100)
-    assert shelf.scripts.fill([(lease, b"value", 1000)]) == 0
+    assert shelf.fill([(lease, b"value", 1000)]) == 0
     assert redis_client.get(key) == b"foreign"

@@ -45,7 +45,7 @@ def test_a_thousand_rows(shelf: Shelf) -> None:
     names = [b"%d" % number for number in range(1000)]
     reading, leases = shelf.look(*names)
     assert set(reading.rows) == {State.LEASED}
-    filled = shelf.scripts.fill([(lease, b"v", 9000) for lease in leases if lease is not None])
+    filled = shelf.fill([(lease, b"v", 9000) for lease in leases if lease is not None])
     assert filled == 1000
     assert set(shelf.look(*names)[0].rows) == {b"v"}
 
@@ -172,7 +172,7 @@ def test_another_type_under_a_rows_key(shelf: Shelf, redis_client: redis.Redis, 
         reading, leases = shelf.look(*names)
         assert reading.rows[0] is State.LEASED
         assert leases[0] is not None
-        shelf.scripts.fill([(leases[0], b"value", 1000)])
+        shelf.fill([(leases[0], b"value", 1000)])
         assert shelf.read(b"1") == b"value"
 
 
@@ -201,7 +201,7 @@ def test_a_refresh_acts_as_if_the_row_was_absent(shelf: Shelf, other: Shelf) -> 
     assert reading.rows == [State.LEASED]
     assert other.read(b"1") is State.BEING_FILLED
     assert leases[0] is not None
-    shelf.scripts.fill([(leases[0], b"new", 1000)])
+    shelf.fill([(leases[0], b"new", 1000)])
     assert other.read(b"1") == b"new"
 
 
@@ -227,4 +227,4 @@ def test_a_read_sent_twice_keeps_its_lease(shelf: Shelf) -> None:
         lease = shelf.lease(b"1")
     finally:
         scripts.transport.exchange = once  # type: ignore[method-assign]
-    assert scripts.fill([(lease, b"value", 1000)]) == 1
+    assert shelf.fill([(lease, b"value", 1000)]) == 1

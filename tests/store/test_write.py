@@ -150,7 +150,7 @@ def test_a_lost_lock_empties_its_rows(redis_url: str, new_store: StoreMaker, she
     stamp = shelf.stamp()
     assert slow.release(token, generation, b"1", b"2", value=b"new") == 0
     assert shelf.read(b"1") is State.LEASED
-    assert shelf.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert shelf.fill([(lease, b"old", 1000)]) == 0
     assert shelf.stamp() != stamp
 
 
@@ -174,7 +174,7 @@ def test_an_evicted_row_lock_publishes_nothing(
     redis_client.delete(shelf.key(redis_client, b"1"))
     lease = other.look(b"1")[1][0]
     assert shelf.release(token, generation, b"1", value=b"new") == 0
-    assert lease is None or other.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert lease is None or other.fill([(lease, b"old", 1000)]) == 0
     assert other.look(b"1")[0].rows == [State.LEASED]
 
 
@@ -256,7 +256,7 @@ def test_a_region_lock_empties_everything(shelf: Shelf, other: Shelf) -> None:
     assert shelf.read(b"1") is State.LOCKED
     assert other.release(token, generation) == 0
     assert shelf.read(b"1") is State.LEASED
-    assert shelf.scripts.fill([(lease, b"old", 1000)]) == 0
+    assert shelf.fill([(lease, b"old", 1000)]) == 0
 
 
 def test_two_bulk_writers(shelf: Shelf, other: Shelf) -> None:
