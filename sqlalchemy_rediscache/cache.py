@@ -205,12 +205,12 @@ class RedisCache:
         for region, place in self._places(mapper, is_async=is_async):
             names: Sequence[bytes] = ()
             if identity is not None:
-                token = region.identity.token(_as_key(mapper, identity))
+                token = region.identity.key(_as_key(mapper, identity))
                 if token is None:
                     raise ConfigurationError(
                         f"{identity!r} is not of the type of {model.__name__}'s primary key"
                     )
-                names = (token.encode(),)
+                names = (token,)
             wanted.append((place, names))
         self._send_invalidations(wanted, is_async=is_async)
 

@@ -56,6 +56,8 @@ class Group:
         try:
             self.key_places = [self.index[column] for column in keys]
             self.identity_of = _tuple_getter(self.key_places)
+            self.order = operator.itemgetter(*self.key_places)
+            """What rows are sorted by to be in the order of their keys."""
         except KeyError as error:
             raise UncacheableModel(
                 f"the primary key column {error} is kept out of the cache, by "
@@ -67,9 +69,17 @@ class Group:
         spread = 1.0 - self.policy.jitter * random.random()  # noqa: S311 (not a secret)
         return max(1, int(self.policy.ttl * 1000 * spread))
 
-    def key_of(self, values: Sequence[Any]) -> str | None:
-        """The key token of a row that was read or decoded, from its values."""
-        return self.identity.token(self.identity_of(values))
+    def key_of(self, values: Sequence[Any]) -> bytes | None:
+        """The key, as it stands in Redis, of a row that was read or decoded, from its values."""
+        return self.identity.key(self.identity_of(values))
+
+    def keys_of(self, rows: Sequence[Sequence[Any]]) -> list[bytes | None]:
+        """`key_of` each of several rows."""
+        key_of_value = self.identity.key_of_value
+        if key_of_value is None:
+            return [self.key_of(values) for values in rows]
+        (place,) = self.key_places
+        return [key_of_value(values[place]) for values in rows]
 
 
 def _tuple_getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -19,7 +19,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .codec import ABSENT_ROW
 from .debts import Debts
@@ -61,6 +61,21 @@ class Outcome:
         return self.values is not None or self.absent
 
 
+@dataclass(slots=True)
+class Batch:
+    """What the cache says of several rows.
+
+    Args:
+        rows: The values of each row that is there, in the order of the keys.
+        hit: Every row, or its absence, was found.
+        leases: The rows that may be filled.
+    """
+
+    rows: list[list[Any]]
+    hit: bool
+    leases: list[Lease]
+
+
 class ReadPath:
     """Reads and fills rows for one cache.
 
@@ -95,6 +110,14 @@ class ReadPath:
                 return Outcome()
             reading, leases = answer
             row = reading.rows[0]
+            if reading.whole and row != ABSENT_ROW:
+                try:
+                    values = group.codec.decode(cast(bytes, row))
+                    if group.key_of(values) == token:
+                        self._counters.add("hits")
+                        return Outcome(values)
+                except DecodeError:
+                    pass  # sorted out below
             if row is not State.BEING_FILLED or not permit.wait:
                 return self._sorted_out(scripts, group, place, (token,), reading, leases)[0]
             # Another reader has the lease. Its fill comes within a SELECT's time, or never: its
@@ -114,12 +137,25 @@ class ReadPath:
         place: Place,
         tokens: Sequence[bytes],
         permit: Permit,
-    ) -> list[Outcome]:
+    ) -> Batch:
         """Look rows of one region up in one round trip, which is one moment for all of them."""
         answer = self._ask(scripts, group, place, tokens, permit)
         if answer is None:
-            return [Outcome() for _ in tokens]
-        return self._sorted_out(scripts, group, place, tokens, *answer)
+            return Batch([], False, [])
+        reading, leases = answer
+        if reading.whole:
+            decoded = group.codec.decode_many(cast(Sequence[bytes], reading.rows))
+            rows = [values for values in decoded if values is not None]
+            # What decodes must also be the rows that were asked for.
+            if len(rows) == len(decoded) and group.keys_of(rows) == tokens:
+                self._counters.add("hits", len(rows))
+                return Batch(rows, True, [])
+        outcomes = self._sorted_out(scripts, group, place, tokens, reading, leases)
+        return Batch(
+            [outcome.values for outcome in outcomes if outcome.values is not None],
+            all(outcome.hit for outcome in outcomes),
+            [outcome.lease for outcome in outcomes if outcome.lease is not None],
+        )
 
     def _ask(
         self,
@@ -193,7 +229,7 @@ class ReadPath:
                     key = key_of(values)
                 except DecodeError:
                     pass
-                if key is None or key.encode() != token:
+                if key is None or key != token:
                     corrupt.append(token)
                     outcomes.append(Outcome())
                     continue

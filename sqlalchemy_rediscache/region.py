@@ -99,6 +99,8 @@ class Region(Group):
         self._hydrations: dict[Mapper[Any], Hydration] = {}
         self._groups: dict[frozenset[Any], Group | None] = {}
         self._discriminator = self._discriminator_place()
+        self.only_class = self._discriminator < 0
+        """Every row is an object of the mapper's own class."""
         self.whole = self.shape.whole
         self.direct = self.whole and all(
             self.hydration(sub).direct for sub in mapper.self_and_descendants

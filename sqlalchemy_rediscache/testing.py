@@ -143,8 +143,7 @@ def _judge(
         except DecodeError as error:
             yield f"{name}: the entry does not decode: {error}"
             continue
-        key = group.key_of(values)
-        if key is None or key.encode() != token:
+        if group.key_of(values) != token:
             yield f"{name}: the entry holds the row of another key: {values!r}"
         elif row is None:
             yield f"{name}: the cache has {values!r}, the database has no such row"
@@ -172,8 +171,8 @@ def _database_rows(
     for row in cursor:
         values = [row[place] for place in places]
         token = group.key_of(values)
-        if token is not None and token.encode() in tokens:
-            found[token.encode()] = values
+        if token is not None and token in tokens:
+            found[token] = values
     return found
 
 

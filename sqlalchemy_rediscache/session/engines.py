@@ -27,11 +27,13 @@ from .view import View, view_of
 class ClassMemo:
     """What one engine's sessions have worked out about one class."""
 
-    __slots__ = ("plan", "region")
+    __slots__ = ("access", "plan", "region")
 
     def __init__(self) -> None:
         self.region: tuple[object, Region | None, int] | None = None
         """For which state of the models, the region, for how many attributes."""
+        self.access: Any = None
+        """Where its rows are when nothing tells scopes apart, see `Services.reading`."""
         self.plan: tuple[object, Any] | None = None
         """For which state of the models, the write plan."""
 
@@ -125,6 +127,10 @@ class EngineInfo:
                 self._models.announce(mapper, region.left_out)
         memo.region = (self._models.version, region, count)
         return region
+
+    def is_of(self, engine: Engine) -> bool:
+        """Is this what is known of that engine, which is alive?"""
+        return self._engine() is engine
 
     def memo(self, mapper: Mapper[Any]) -> ClassMemo:
         """What is remembered of a class for this engine: kept by the class, gone with either."""

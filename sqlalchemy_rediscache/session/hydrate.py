@@ -19,7 +19,7 @@ def hydrate(
 
     The caller knows that the object is not in the session.
     """
-    mapper = region.concrete(values)
+    mapper = region.mapper if region.only_class else region.concrete(values)
     if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
         return None
     key = (private.identity_class(mapper), region.identity_of(values), shard)
@@ -35,8 +35,18 @@ def hydrate_all(
     None where SQLAlchemy's own loading has to see a row: a listener wants to know the query, or an
     object of the session lacks attributes, which it would take from its row.
     """
-    known = session.identity_map
     key_of = region.identity_of
+    if region.only_class:
+        # No row can be of another class, and as a rule none of them is in the session.
+        mapper = region.mapper
+        if not only_own_listeners(mapper.class_manager.dispatch.load):
+            return None
+        kind = private.identity_class(mapper)
+        keys = [(kind, key_of(values), shard) for values in rows]
+        if private.none_present(session, keys):
+            pairs = zip(keys, rows, strict=True)
+            return private.add_instances(session, mapper, load_path, region.hydration(mapper), pairs)
+    known = session.identity_map
     found: list[Any] = []
     fresh: dict[Any, list[tuple[int, Any, Sequence[Any]]]] = {}
     kinds: dict[Any, Any] = {}

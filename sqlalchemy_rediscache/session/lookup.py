@@ -70,7 +70,7 @@ class Lookups:
             if relationship is None:
                 return None
             load_path = private.path_through(parent.mapper, relationship, mapper)
-        token = access.region.identity.token(identity)
+        token = access.region.identity.key(identity)
         if token is None or not private.begin(session):
             return None
         if private.dirty(session) and private.flushes(passive):
@@ -79,7 +79,7 @@ class Lookups:
             flushed = session.identity_map.get(key)
             if flushed is not None:
                 return flushed
-        return self._read(session, access, token.encode(), shard, load_path)
+        return self._read(session, access, token, shard, load_path)
 
     @staticmethod
     def _plain(session: Session, access: Access, parent: InstanceState[Any] | None) -> bool:

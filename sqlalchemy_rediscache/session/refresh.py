@@ -72,5 +72,5 @@ class Refreshes:
         wanted = names.intersection(mapper.column_attrs.keys())
         if not wanted <= region.hydration(mapper).names_loaded:
             return None
-        token = region.identity.token(state.key[1])
-        return None if token is None else (access, token.encode(), wanted)
+        token = region.identity.key(state.key[1])
+        return None if token is None else (access, token, wanted)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy.engine import Result
 from sqlalchemy.orm import Mapper, ORMExecuteState, Session
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 from .. import private
 from ..group import Group
 from ..options import CacheOption, Mode
-from ..read_path import Outcome, Permit
+from ..read_path import Batch, Permit
 from ..store import Lease
 from .access import Access, Services
 from .hydrate import hydrate_all
@@ -51,7 +51,8 @@ class _Plan(NamedTuple):
     """How cached rows would become a statement's result."""
 
     group: Group
-    result: Callable[[list[Outcome]], Result[Any] | None]
+    result: Callable[[list[list[Any]]], Result[Any] | None]
+    """Of the rows' values."""
 
 
 class Statements:
@@ -105,14 +106,12 @@ class Statements:
         keys = key_lookup(state.statement, parameters, mapper)
         if keys is None:
             return None
-        tokens: dict[bytes, None] = {}
-        for key in keys:
-            token = access.region.identity.token(key)
-            if token is None:
-                return None
-            tokens[token.encode()] = None
+        tokens = dict.fromkeys(map(access.region.identity.key, keys))
+        if None in tokens:
+            return None
         only = dict(zip(mapper.primary_key, keys[0], strict=True)) if len(keys) == 1 else {}
-        return KeyLookup(state, access, mapper, list(tokens), only, mode, shard)
+        names = cast(list[bytes], list(tokens))
+        return KeyLookup(state, access, mapper, names, only, mode, shard)
 
     def _answer(self, lookup: KeyLookup) -> Result[Any] | None:
         if not lookup.tokens:
@@ -134,20 +133,27 @@ class Statements:
             return None
         # A statement that returns more than is cached refreshes what is.
         group = access.region if plan is None else plan.group
-        outcomes = self._read(lookup, group, permit)
-        if plan is not None and not refresh and all(outcome.hit for outcome in outcomes):
-            result = plan.result(outcomes)
+        batch = self._read(lookup, group, permit)
+        if plan is not None and not refresh and batch.hit:
+            # In the order of their keys, which is what databases give for a list of keys as a rule.
+            if len(batch.rows) > 1:
+                with contextlib.suppress(TypeError):  # keys without an order
+                    batch.rows.sort(key=group.order)
+            result = plan.result(batch.rows)
             if result is not None:
                 return result
-        leases = [outcome.lease for outcome in outcomes if outcome.lease is not None]
-        return self._load(lookup, group, leases)
+        return self._load(lookup, group, batch.leases)
 
-    def _read(self, lookup: KeyLookup, group: Group, permit: Permit) -> list[Outcome]:
+    def _read(self, lookup: KeyLookup, group: Group, permit: Permit) -> Batch:
         access, reads = lookup.access, self._services.reads
-        if len(lookup.tokens) == 1:
-            token = lookup.tokens[0]
-            return [reads.read_row(access.scripts, group, access.place, token, permit)]
-        return reads.read_rows(access.scripts, group, access.place, lookup.tokens, permit)
+        if len(lookup.tokens) > 1:
+            return reads.read_rows(access.scripts, group, access.place, lookup.tokens, permit)
+        found = reads.read_row(access.scripts, group, access.place, lookup.tokens[0], permit)
+        return Batch(
+            [] if found.values is None else [found.values],
+            found.hit,
+            [] if found.lease is None else [found.lease],
+        )
 
     # -- from cached rows to a result ---------------------------------------------------------
 
@@ -164,7 +170,7 @@ class Statements:
             and private.entity_of(selected[0]) is lookup.mapper
         )
         if plain:
-            return _Plan(region, lambda outcomes: self._direct(lookup, outcomes))
+            return _Plan(region, lambda rows: self._direct(lookup, rows))
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
         )
@@ -174,24 +180,16 @@ class Statements:
             return None
         places = [group.index[column] for column in columns]
 
-        def replayed(outcomes: list[Outcome]) -> Result[Any]:
-            rows = [
-                tuple([values[place] for place in places]) for values in _ordered(group, outcomes)
-            ]
+        def replayed(found: list[list[Any]]) -> Result[Any]:
+            rows = [tuple([values[place] for place in places]) for values in found]
             return private.replay(state, private.replayed(rows, compiled, getter, tuple_getter))
 
         return _Plan(group, replayed)
 
     @staticmethod
-    def _direct(lookup: KeyLookup, outcomes: list[Outcome]) -> Result[Any] | None:
-        region = lookup.access.region
-        objects = hydrate_all(
-            lookup.state.session,
-            region,
-            _ordered(region, outcomes),
-            lookup.shard,
-            private.path_of(lookup.mapper),
-        )
+    def _direct(lookup: KeyLookup, rows: list[list[Any]]) -> Result[Any] | None:
+        session, path = lookup.state.session, private.path_of(lookup.mapper)
+        objects = hydrate_all(session, lookup.access.region, rows, lookup.shard, path)
         if objects is None:
             return None
         return private.entity_result(lookup.mapper, objects)
@@ -261,15 +259,6 @@ def _expected(unit: Unit | None, access: Access, tokens: Sequence[bytes]) -> lis
     return [] if lease is None else [lease]
 
 
-def _ordered(group: Group, outcomes: Sequence[Outcome]) -> list[list[Any]]:
-    """The rows in primary key order, which is what databases give for a list of keys as a rule."""
-    rows = [outcome.values for outcome in outcomes if outcome.values is not None]
-    if len(rows) > 1:
-        with contextlib.suppress(TypeError):  # keys without an order
-            rows.sort(key=group.identity_of)
-    return rows
-
-
 def _values_by_token(
     group: Group, cursor: Any, rows: Sequence[Any], only_key: dict[Any, Any]
 ) -> dict[bytes, list[Any]] | None:
@@ -288,7 +277,7 @@ def _values_by_token(
             ]
         except KeyError:
             return None
-        token = group.key_of(values)
-        if token is not None:
-            found[token.encode()] = values
+        key = group.key_of(values)
+        if key is not None:
+            found[key] = values
     return found

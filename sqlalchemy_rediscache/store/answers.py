@@ -39,6 +39,8 @@ class Reading(NamedTuple):
     """The region's stamp when the answer was given; None where it was not reported."""
     busy: bool
     """A writer or the quarantine was open then."""
+    whole: bool = False
+    """Every row asked for has a value."""
 
 
 class Lease(NamedTuple):

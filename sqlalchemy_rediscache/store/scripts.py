@@ -103,7 +103,7 @@ class Scripts:
                 frame = call.many(rows, known, token, tail)
             reply = self._send(frame, undo)
             if reply.__class__ is bytes:
-                return Reading((reply,), None, False), (None,)
+                return Reading((reply,), None, False, True), (None,)
             code, current = reply[0], reply[1]
             self._generations[guard] = current
             if code == OTHER_GENERATION:
@@ -114,7 +114,7 @@ class Scripts:
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
             states: list[Any] = msgpack.unpackb(reply[4], raw=True)
             if int not in map(type, states):
-                return Reading(states, reply[2], bool(reply[3])), (None,) * len(rows)
+                return Reading(states, reply[2], bool(reply[3]), True), (None,) * len(rows)
             states = [State(found) if found.__class__ is int else found for found in states]
             leases = [
                 Lease(guard, known, row, field, token) if found is State.LEASED else None
