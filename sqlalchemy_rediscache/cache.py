@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +84,8 @@ class RedisCache:
         self._counters = Counters()
         self._models = Models(policy or CachePolicy())
         self._keys = Keys(prefix)
-        self._store = Store(server, settings, private.await_, self._count_round_trip)
+        count_call = functools.partial(self._counters.add, "round_trips")
+        self._store = Store(server, settings, private.await_, count_call)
         if check_server:
             self._store.check(max(_START_TIMEOUT, connect_timeout))
         self._bypassed: contextvars.ContextVar[bool] = contextvars.ContextVar(
@@ -106,9 +108,6 @@ class RedisCache:
         self._mapped = _on_mapped(self._models)
         if hasattr(os, "register_at_fork"):  # not on Windows, which can't fork
             os.register_at_fork(after_in_child=_after_fork(self))
-
-    def _count_round_trip(self) -> None:
-        self._counters.add("round_trips")
 
     # -- configuration ------------------------------------------------------------------------
 

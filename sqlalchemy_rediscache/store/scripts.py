@@ -53,6 +53,7 @@ class Scripts:
         called: Callable[[], None],
     ) -> None:
         self.transport = transport
+        self._undoes = transport.cancellable
         self.tokens = tokens
         self._server = server
         self._lock_ms = integer(lock_ttl * 1000)
@@ -96,7 +97,7 @@ class Scripts:
         tail = call.tail(lease=lease, stamp=stamp, refresh=refresh)
         while True:
             rows = [call.key(known, name) for name in tokens]
-            undo = self._undo(guard, known, token, rows) if lease else None
+            undo = self._undo(guard, known, token, rows) if lease and self._undoes else None
             if len(rows) == 1:
                 frame = call.one(rows[0], known, token, tail)
             else:

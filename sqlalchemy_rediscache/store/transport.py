@@ -44,6 +44,9 @@ _MOST_OWED = 16
 class Transport(Protocol):
     """What the scripts need of a transport."""
 
+    cancellable: bool
+    """A call may be cancelled before its answer is read: what it took has to be given back."""
+
     def exchange(self, frame: Frame, replies: int, undo: Frame | None = None) -> list[Any]:
         """Send a pipeline, return its replies (errors among them as `ResponseError` objects).
 
@@ -81,6 +84,8 @@ class Transport(Protocol):
 
 class BlockingTransport:
     """Blocking connections, kept in a last-in first-out list that every thread takes from."""
+
+    cancellable = False
 
     def __init__(self, address: Address, server: ServerIdentity) -> None:
         self._address = address
@@ -224,6 +229,8 @@ class AsyncioTransport:
         await_: Waits for an awaitable from blocking code inside a greenlet (SQLAlchemy's own, given
             from outside since this package does not know SQLAlchemy).
     """
+
+    cancellable = True
 
     def __init__(
         self, address: Address, server: ServerIdentity, await_: Callable[[Awaitable[Any]], Any]
