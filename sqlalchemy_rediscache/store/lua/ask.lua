@@ -1,0 +1,56 @@
+-- Purpose: read the entry of a query, or only what it depends on in this region, in one call.
+-- KEYS:    [1] guard  [2] tags  [3] the entry; absent when it lies with another region
+-- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
+--          [6] lease ms, 0 to ask for no lease  [7] most bytes of an entry
+--          [8] '' or the stamp of the region that must still be in force (an older snapshot)
+--          [9] '1' to act as if the entry were absent  [10] the set of columns that tags are of
+--          [11..] the tags that the query depends on here; none when on the whole region
+-- Returns: {state, generation, stamp, busy, depends, entry, ms it has left}: state 0 there, 1 leased to the caller,
+--          2 a write is under way (load, don't keep), 3 being loaded by another, 4 absent and no
+--          lease asked for, 6 other stamp; stamp and busy as `read` gives them; depends what an
+--          entry must carry that is loaded after this call, '' in states 2 and 6.
+-- Invariant: an entry is there only with what it depended on before it was loaded; the caller
+--          serves it only when that, of every region that it depends on, is what it is now.
+local current = open_guard()
+local now = clock()
+local seen = survey(now)
+local lease_ms = tonumber(ARGV[6])
+local busy = (seen.rows or seen.region or seen.quarantine) and 1 or 0
+if ARGV[8] ~= '' and ARGV[8] ~= seen.stamp then
+  return {6, current, seen.stamp, busy, '', '', -1}
+end
+local wanted = {unpack(ARGV, 11)}
+if #wanted > 0 then
+  adopt(seen, ARGV[10])
+end
+local on = depends(current, seen, wanted)
+redis.call('PEXPIRE', guard, 2592000000)
+if not on then
+  return {2, current, seen.stamp, busy, '', '', -1}
+end
+local entry = KEYS[3]
+if not entry then
+  return {0, current, seen.stamp, busy, on, '', -1}
+end
+local found = redis.pcall('HMGET', entry, 'on', 'value', 'lease')
+if found.err then
+  redis.call('DEL', entry)
+  found = {false, false, false}
+end
+if found[1] == on and found[2] and ARGV[9] ~= '1' and #found[2] <= tonumber(ARGV[7]) then
+  return {0, current, seen.stamp, busy, on, found[2], redis.call('PTTL', entry)}
+end
+if lease_ms == 0 then
+  return {4, current, seen.stamp, busy, on, '', -1}
+end
+if found[3] then
+  local owner, expiry = string.match(found[3], '^(.*)|(%d+)$')
+  if owner ~= token and tonumber(expiry) > now then
+    return {3, current, seen.stamp, busy, on, '', -1}
+  end
+end
+redis.call('HSET', entry, 'lease', token .. '|' .. (now + lease_ms))
+if redis.call('PTTL', entry) < lease_ms then
+  redis.call('PEXPIRE', entry, lease_ms)
+end
+return {1, current, seen.stamp, busy, on, '', -1}

@@ -1,0 +1,50 @@
+-- Purpose: keep what a query returned: its entry, and the rows of one region that came with it.
+-- KEYS:    [1] guard  [2] tags  [3] the entry, or the guard again when only rows are kept
+--          [4..] rows
+-- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
+--          [6] what the entry depended on in this region before it was loaded
+--          [7] the entry: what it depends on here, its value ('' gives the lease back), its TTL in
+--          [8] ms  [9] how many tags follow, then the tags  then, once: the field of the rows,
+--          the field of their tags; then for each row: the value, its TTL in ms, its tags
+-- Returns: {1 when the entry was kept, how many rows were}.
+-- Invariant: a row is kept only while nothing that the entry depends on here has changed since
+--          before it was loaded: then no writer has locked it since, for each row of the result
+--          has one of the tags. An entry needs its lease only: whoever reads it compares.
+local g = redis.pcall('HMGET', guard, 'run', 'gen')
+if g.err or g[1] ~= run or g[2] ~= gen then
+  return {0, 0}
+end
+local now = clock()
+local kept, filled = 0, 0
+local entry = KEYS[3]
+if entry ~= guard then
+  local lease = redis.pcall('HGET', entry, 'lease')
+  if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then
+    redis.call('DEL', entry)
+    if ARGV[7] ~= '' then
+      redis.call('HSET', entry, 'on', ARGV[6], 'value', ARGV[7])
+      redis.call('PEXPIRE', entry, ARGV[8])
+      kept = 1
+    end
+  end
+end
+local count = tonumber(ARGV[9])
+if #KEYS == 3 or depends(gen, survey(now), {unpack(ARGV, 10, 9 + count)}) ~= ARGV[6] then
+  return {kept, 0}
+end
+local at = 10 + count
+local field, words = ARGV[at], ARGV[at + 1]
+for i = 4, #KEYS do
+  local row, of = KEYS[i], at + 2 + (i - 4) * 3
+  local there = redis.pcall('HEXISTS', row, field)
+  if there == 0 then
+    local others = redis.call('HLEN', row) > 0
+    local left, ttl = redis.call('PTTL', row), tonumber(ARGV[of + 1])
+    redis.call('HSET', row, field, ARGV[of], words, ARGV[of + 2])
+    if not others or left < 0 or left > ttl then
+      redis.call('PEXPIRE', row, ttl)
+    end
+    filled = filled + 1
+  end
+end
+return {kept, filled}

@@ -1,0 +1,222 @@
+"""The typed callers of the scripts ``ask`` and ``keep``: queries, what they depend on, their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import msgpack
+
+from .answers import State
+from .scripts import Call, Scripts
+from .wire import integer
+
+
+class QueryState(IntEnum):
+    """What `ask` found."""
+
+    THERE = 0
+    """The entry, with what it depended on in its own region still in force."""
+    LEASED = 1
+    """Nothing that can be served; the caller may keep what it loads."""
+    WRITTEN = 2
+    """A write that may concern it is under way: load, don't keep."""
+    BEING_LOADED = 3
+    """Absent; another is loading it."""
+    ABSENT = 4
+    """Absent; no lease was asked for."""
+    OTHER_STAMP = 6
+    """The region changed since the caller's snapshot."""
+
+
+class Watched(NamedTuple):
+    """What a query depends on in one region.
+
+    Args:
+        guard: The region's guard.
+        prefix: What stands before the generation in its rows' keys.
+        tagset: The columns that the tags are of.
+        tags: The tags that matter; none when every row does.
+        stamp: b"" or the stamp that must still be in force.
+    """
+
+    guard: bytes
+    prefix: bytes
+    tagset: bytes
+    tags: Sequence[bytes]
+    stamp: bytes
+
+    @property
+    def tags_key(self) -> bytes:
+        """The hash of the region's tags."""
+        return self.prefix + b"tags"
+
+    def entry_key(self, digest: bytes) -> bytes:
+        """Where an entry of a query lies that has this region as its home."""
+        return b"%bq:%b" % (self.prefix, digest)
+
+
+class Asked(NamedTuple):
+    """The answer to one `ask`."""
+
+    state: QueryState
+    generation: bytes
+    stamp: bytes
+    busy: bool
+    on: bytes
+    """What an entry depends on in this region that is loaded from now on."""
+    entry: bytes
+    left_ms: int
+    """Milliseconds that the entry has left; below 0 where there is none."""
+
+
+class RowsWanted(NamedTuple):
+    """Rows of one region to read along with an entry."""
+
+    guard: bytes
+    prefix: bytes
+    field: bytes
+    names: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row that came with a result: its key, value, TTL and tags."""
+
+    name: bytes
+    value: bytes
+    ttl_ms: int
+    words: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What of a result is kept with one region.
+
+    Args:
+        watched: The region.
+        generation: The generation that `ask` reported.
+        on: What it said the result depends on there.
+        entry: Key, value and TTL in milliseconds of the entry; None with regions that are not its
+            home, b"" as the value gives the lease back.
+        field: The field of the rows.
+        words_field: The field of the rows' tags.
+        rows: The rows.
+    """
+
+    watched: Watched
+    generation: bytes
+    on: bytes
+    entry: tuple[bytes, bytes, int] | None
+    field: bytes
+    words_field: bytes
+    rows: Sequence[KeptRow]
+
+
+class QueryScripts:
+    """Asks for and keeps queries over the scripts of one transport.
+
+    Args:
+        scripts: The scripts.
+        lease_ms: Milliseconds that a reader has to load a query.
+        max_bytes: Larger entries are never served.
+    """
+
+    def __init__(self, scripts: Scripts, *, lease_ms: int, max_bytes: int) -> None:
+        self._scripts = scripts
+        self._lease_ms = integer(lease_ms)
+        self._max_bytes = integer(max_bytes)
+
+    def ask(
+        self,
+        watched: Sequence[Watched],
+        digest: bytes,
+        token: bytes,
+        rows: Sequence[RowsWanted],
+        *,
+        lease: bool,
+        refresh: bool,
+    ) -> tuple[list[Asked], list[list[bytes | State]]]:
+        """Ask for an entry, what it depends on, and rows, all in one round trip.
+
+        The rows are read first and the guards last: what is unchanged then was unchanged before,
+        so that all of it belongs to one moment.
+
+        Args:
+            watched: What the query depends on; the first is its home.
+            digest: The query's name.
+            token: The reader's.
+            rows: Rows that the entry is expected to name.
+            lease: Ask for the right to keep what is loaded where there is no entry.
+            refresh: Act as if there were none.
+        """
+        calls = [self._rows_call(wanted, token) for wanted in rows]
+        for index, one in enumerate(watched):
+            keys = [one.guard, one.tags_key]
+            if index == 0:
+                keys.append(one.entry_key(digest))
+            arguments = [
+                self._lease_ms if lease else b"0", self._max_bytes, one.stamp,
+                b"1" if refresh else b"0", one.tagset, *one.tags,
+            ]  # fmt: skip
+            calls.append(Call("ask", keys, b"", token, arguments))
+        replies = self._scripts.run(calls)
+        found = [_rows(reply, len(one.names)) for reply, one in zip(replies, rows, strict=False)]
+        asked = []
+        for one, reply in zip(watched, replies[len(rows) :], strict=True):
+            asked.append(Asked(QueryState(reply[0]), *reply[1:3], bool(reply[3]), *reply[4:]))
+            self._scripts.know(one.guard, reply[1])
+        return asked, found
+
+    def _rows_call(self, wanted: RowsWanted, token: bytes) -> Call:
+        known = self._scripts.known(wanted.guard, token)
+        keys = [wanted.guard, *(b"%b%b:%b" % (wanted.prefix, known, name) for name in wanted.names)]
+        # the stamp is asked for so that one row comes in the form of many
+        arguments = [b"0", b"?", b"0", self._max_bytes, wanted.field]
+        return Call("read", keys, known, token, arguments)
+
+    def keep(
+        self, kept: Sequence[Keep], token: bytes, told: Callable[[int | None, int], None]
+    ) -> None:
+        """Keep a result: its entry and its rows. Nobody waits for the answer.
+
+        Args:
+            kept: For each region what is kept there.
+            token: The reader's, that of `ask`.
+            told: Called once with whether the entry was kept (None when nobody knows), and how
+                many rows were.
+
+        Raises:
+            CacheUnavailable: It could not be sent.
+        """
+        calls = []
+        for one in kept:
+            watched = one.watched
+            entry, value, ttl_ms = one.entry or (watched.guard, b"", 0)
+            names = [b"%b%b:%b" % (watched.prefix, one.generation, row.name) for row in one.rows]
+            arguments = [one.on, value, integer(ttl_ms), b"%d" % len(watched.tags), *watched.tags,
+                         one.field, one.words_field]  # fmt: skip
+            for row in one.rows:
+                arguments += (row.value, integer(row.ttl_ms), row.words)
+            keys = [watched.guard, watched.tags_key, entry, *names]
+            calls.append(Call("keep", keys, one.generation, token, arguments))
+
+        def answered(replies: list[Any] | None) -> None:
+            if replies is None:
+                told(None, 0)
+            else:
+                told(sum(reply[0] for reply in replies), sum(reply[1] for reply in replies))
+
+        self._scripts.post(calls, answered)
+
+
+def _rows(reply: Any, count: int) -> list[bytes | State]:
+    """The rows of a `read`; none of them where they are named for another generation."""
+    if reply[0] != 0:
+        return [State.ABSENT] * count
+    return [
+        State(found) if found.__class__ is int else found
+        for found in msgpack.unpackb(reply[4], raw=True)
+    ]
