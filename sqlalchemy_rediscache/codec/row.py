@@ -73,9 +73,11 @@ class RowCodec:
 
     Attributes:
         fingerprint: Eight characters that change when the packed row could mean something else.
+        stored_rules: `stored` for each column, as a function of the value.
     """
 
     fingerprint: str
+    stored_rules: Sequence[Callable[[Any], Any | Inexact]]
 
     def __init__(
         self,
@@ -107,9 +109,7 @@ class RowCodec:
         ]
         self._encoders = [(index, t.encode) for index, t in transforms if t is not None]
         self._decoders = [(index, t.decode) for index, t in transforms if t is not None]
-        self._stored: list[Callable[[Any], Any | Inexact]] = [
-            stored_rule(column, dialect) for column in columns
-        ]
+        self.stored_rules = tuple(stored_rule(column, dialect) for column in columns)
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """Pack a row.
@@ -233,7 +233,7 @@ class RowCodec:
         Returns:
             The value that a read will give, or `INEXACT` when that is not known for certain.
         """
-        return self._stored[index](value)
+        return self.stored_rules[index](value)
 
 
 def _array_header(count: int) -> bytes:
