@@ -91,7 +91,7 @@ class Scripts:
             stamp: b"" for no matter, b"?" to have it reported, or the one that must be in force.
             refresh: Act as if the values were absent (and delete them).
         """
-        call = self._read_call(guard, prefix, field)
+        call = self._read_call("read", guard, prefix, field)
         token = self.tokens.new()
         known = self._generations.get(guard, token)
         tail = call.tail(lease=lease, stamp=stamp, refresh=refresh)
@@ -123,12 +123,12 @@ class Scripts:
             ]
             return Reading(states, reply[2], bool(reply[3])), leases
 
-    def _read_call(self, guard: bytes, prefix: bytes, field: bytes) -> ReadCall:
+    def _read_call(self, script: str, guard: bytes, prefix: bytes, field: bytes) -> ReadCall:
         call = self._read_calls.get((guard, field))
         if call is None:
             call = self._read_calls[guard, field] = ReadCall(
                 self._server,
-                self._scripts["read"].sha,
+                self._scripts[script].sha,
                 guard,
                 prefix,
                 lock_ms=self._lock_ms,
