@@ -1,4 +1,4 @@
-"""Primary keys as text at the end of a Redis key."""
+"""Primary keys as text (ASCII, as bytes) at the end of a Redis key."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sqlalchemy_rediscache.codec.stored.numbers import integer_limits
 from sqlalchemy_rediscache.errors import ConfigurationError
 from sqlalchemy_rediscache.private.types import BinaryType
 
-Part = Callable[[Any], str | None]
-"""The token of one key value; None for a value that is not of the expected exact type."""
+Part = Callable[[Any], bytes | None]
+"""The text of one key value; None for a value that is not of the expected exact type."""
 
 # None of these three can be in a quoted part: quote() leaves letters, digits and "_.-~" (the last
 # is replaced), and writes "%" only before two hexadecimal digits.
-_SEPARATOR: Final = ","
-_HASH: Final = "~"
-_EMPTY: Final = "%"
+_SEPARATOR: Final = b","
+_HASH: Final = b"~"
+_EMPTY: Final = b"%"
 
 _MAX_BYTES: Final = 200
 """Longer parts are replaced by a digest."""
@@ -58,13 +58,15 @@ class IdentityCodec:
         negative_ok: Whether two different texts always mean two different rows to the database.
             Where not (collations that ignore case or trailing spaces), the absence of a row must
             not be remembered, and a row may be stored only under its own key as it was read.
-        token: The text for the values of a key, in the order of the columns; None when a value is
-            not of the exact type that the column gives, so that only the database can say what it
-            means. A write with such a value may concern any key of the region.
+        key: The text, as bytes, for the values of a key, in the order of the columns; None when a
+            value is not of the exact type that the column gives, so that only the database can say
+            what it means. A write with such a value may concern any key of the region.
+        key_of_value: `key` for a key of one column, given its bare value; None for other keys.
     """
 
     negative_ok: bool
-    token: Callable[[Sequence[Any]], str | None]
+    key: Callable[[Sequence[Any]], bytes | None]
+    key_of_value: Part | None
 
     def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
         backend = backend_of(dialect)
@@ -74,27 +76,37 @@ class IdentityCodec:
             part, distinct = _part(column.type, dialect, backend, str(column))
             parts.append(part)
             self.negative_ok = self.negative_ok and distinct
-        self.token = _single(parts[0]) if len(parts) == 1 else _composite(tuple(parts))
+        if len(parts) == 1:
+            self.key_of_value = parts[0]
+            self.key = _single(parts[0])
+        else:
+            self.key_of_value = None
+            self.key = _composite(tuple(parts))
+
+    def token(self, identity: Sequence[Any]) -> str | None:
+        """What `key` gives, as a str."""
+        key = self.key(identity)
+        return None if key is None else key.decode("ascii")
 
 
-def _single(part: Part) -> Callable[[Sequence[Any]], str | None]:
+def _single(part: Part) -> Callable[[Sequence[Any]], bytes | None]:
     if part is _integer_text:
-
-        def integer_token(identity: Sequence[Any]) -> str | None:
+        # The commonest key of all is spared a call.
+        def integer_key(identity: Sequence[Any]) -> bytes | None:
             (value,) = identity
-            return str(value) if type(value) is int else None
+            return b"%d" % value if type(value) is int else None
 
-        return integer_token
+        return integer_key
 
-    def token(identity: Sequence[Any]) -> str | None:
+    def key(identity: Sequence[Any]) -> bytes | None:
         (value,) = identity
         return part(value)
 
-    return token
+    return key
 
 
-def _composite(parts: tuple[Part, ...]) -> Callable[[Sequence[Any]], str | None]:
-    def token(identity: Sequence[Any]) -> str | None:
+def _composite(parts: tuple[Part, ...]) -> Callable[[Sequence[Any]], bytes | None]:
+    def key(identity: Sequence[Any]) -> bytes | None:
         texts = []
         for part, value in zip(parts, identity, strict=True):
             text = part(value)
@@ -103,7 +115,7 @@ def _composite(parts: tuple[Part, ...]) -> Callable[[Sequence[Any]], str | None]
             texts.append(text)
         return _SEPARATOR.join(texts)
 
-    return token
+    return key
 
 
 def _part(
@@ -130,8 +142,8 @@ def _unsupported(type_: TypeEngine[Any], column: str) -> ConfigurationError:
     )
 
 
-def _integer_text(value: Any) -> str | None:
-    return str(value) if type(value) is int else None
+def _integer_text(value: Any) -> bytes | None:
+    return b"%d" % value if type(value) is int else None
 
 
 def _integer(type_: sqltypes.Integer, backend: Backend, dialect: Dialect) -> Part:
@@ -140,18 +152,18 @@ def _integer(type_: sqltypes.Integer, backend: Backend, dialect: Dialect) -> Par
     # Without its strict mode this database stores the nearest number that fits.
     low, high = integer_limits(type_, backend)
 
-    def bounded(value: Any) -> str | None:
-        return str(value) if type(value) is int and low <= value <= high else None
+    def bounded(value: Any) -> bytes | None:
+        return b"%d" % value if type(value) is int and low <= value <= high else None
 
     return bounded
 
 
-def _boolean_text(value: Any) -> str | None:
-    return ("t" if value else "f") if type(value) is bool else None
+def _boolean_text(value: Any) -> bytes | None:
+    return (b"t" if value else b"f") if type(value) is bool else None
 
 
-def _date_text(value: Any) -> str | None:
-    return value.isoformat() if type(value) is date else None
+def _date_text(value: Any) -> bytes | None:
+    return value.isoformat().encode() if type(value) is date else None
 
 
 def _uuid(type_: sqltypes.Uuid[Any], backend: Backend, dialect: Dialect) -> Part:
@@ -161,20 +173,21 @@ def _uuid(type_: sqltypes.Uuid[Any], backend: Backend, dialect: Dialect) -> Part
     if dialect.driver == "asyncpg":
         kinds += (asyncpg_uuid(),)
 
-    def token(value: Any) -> str | None:
-        return value.hex if type(value) in kinds else None
+    def text(value: Any) -> bytes | None:
+        # As value.hex, which is a property in Python, but for what it calls.
+        return b"%032x" % value.int if type(value) in kinds else None
 
-    return token
+    return text
 
 
-def _uuid_text(value: Any) -> str | None:
+def _uuid_text(value: Any) -> bytes | None:
     if type(value) is not str:
         return None
     try:
         known = UUID(value)
     except ValueError:
         return None
-    return known.hex if str(known) == value else None
+    return known.hex.encode() if str(known) == value else None
 
 
 def _enumeration(type_: Enum, backend: Backend, dialect: Dialect) -> Part:
@@ -184,24 +197,24 @@ def _enumeration(type_: Enum, backend: Backend, dialect: Dialect) -> Part:
         return lambda value: _escape(value) if type(value) is str and value in known else None
     members = kind.__members__
 
-    def token(value: Any) -> str | None:
+    def text(value: Any) -> bytes | None:
         if type(value) is not kind or members.get(value.name) is not value:
             return None
         return _escape(value.name)
 
-    return token
+    return text
 
 
 def _text(type_: sqltypes.String, backend: Backend, dialect: Dialect) -> Part:
     # A longer value is an error to PostgreSQL, unless only spaces are too many: it drops those.
     limit = type_.length if backend is Backend.POSTGRESQL else None
 
-    def token(value: Any) -> str | None:
+    def text(value: Any) -> bytes | None:
         if type(value) is not str or (limit is not None and len(value) > limit):
             return None
         return _escape(value)
 
-    return token
+    return text
 
 
 def _is_distinct(type_: TypeEngine[Any], backend: Backend) -> bool:
@@ -219,13 +232,13 @@ def _is_distinct(type_: TypeEngine[Any], backend: Backend) -> bool:
 def _binary(type_: Any, backend: Backend, dialect: Dialect) -> Part:
     limit: int | None = type_.length if backend is Backend.MYSQL else None
 
-    def token(value: Any) -> str | None:
+    def text(value: Any) -> bytes | None:
         if type(value) is not bytes or (limit is not None and len(value) > limit):
             return None
-        text = value.hex()
+        text = value.hex().encode()
         return _digest(value) if len(text) > _MAX_BYTES else text or _EMPTY
 
-    return token
+    return text
 
 
 def _decorated(
@@ -238,13 +251,13 @@ def _decorated(
         return below, distinct
     bind = type_.process_bind_param
 
-    def token(value: Any) -> str | None:
+    def text(value: Any) -> bytes | None:
         try:
             return below(bind(value, dialect))
         except Exception:  # noqa: BLE001 (the application's code; the database answers instead)
             return None
 
-    return token, distinct
+    return text, distinct
 
 
 # The first that fits decides: special classes before those that they derive from.
@@ -259,15 +272,15 @@ _PARTS: tuple[tuple[type, Callable[[Any, Backend, Dialect], Part]], ...] = (
 )
 
 
-def _escape(value: str) -> str | None:
+def _escape(value: str) -> bytes | None:
     if _SAFE.fullmatch(value):
-        return value
+        return value.encode()
     try:
-        text = quote(value, safe="").replace("~", "%7E")
+        text = quote(value, safe="").replace("~", "%7E").encode()
     except UnicodeEncodeError:
         return None
     return _digest(value.encode()) if len(text) > _MAX_BYTES else text or _EMPTY
 
 
-def _digest(value: bytes) -> str:
-    return _HASH + blake2b(value, digest_size=32).hexdigest()
+def _digest(value: bytes) -> bytes:
+    return _HASH + blake2b(value, digest_size=32).hexdigest().encode()

@@ -7,7 +7,9 @@ by its key. A zone of any other class is refused: it could not be rebuilt as an 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy_rediscache.errors import DecodeError, EncodeError
@@ -21,10 +23,18 @@ _FIXED = b"o"
 _NAMED = b"z"
 _NONE = b"n"
 
+# Where a packed datetime has its fold and zone, and the name of the zone if it has a name.
+_ZONE: Final = _DATETIME.size
+_ZONE_NAME: Final = _ZONE + 2
+_FIRST_NAMED: Final = b"\0" + _NAMED
+
+_fields_of = _DATETIME.unpack_from
+_make_datetime: Callable[..., datetime] = datetime
+
 
 def text_of_datetime(value: datetime) -> bytes:
     """A datetime without zone and fold in the basic ISO form, which is the fastest to read back."""
-    return value.isoformat().replace("-", "").replace(":", "").encode("ascii")
+    return value.isoformat().encode().translate(None, b"-:")
 
 
 def pack_datetime(value: datetime) -> bytes:
@@ -41,13 +51,8 @@ def pack_datetime(value: datetime) -> bytes:
 
 
 def pack_date(value: date) -> bytes:
-    """A date as its ordinal."""
+    """A date as its ordinal; unpacked by the hook in extensions.py."""
     return value.toordinal().to_bytes(_DATE_BYTES, "big")
-
-
-def unpack_date(data: bytes) -> date:
-    """The date of `pack_date`."""
-    return date.fromordinal(int.from_bytes(data, "big"))
 
 
 def pack_time(value: time) -> bytes:
@@ -81,9 +86,12 @@ def pack_zoned_datetime(value: datetime) -> bytes:
 
 def unpack_zoned_datetime(data: bytes) -> datetime:
     """The datetime of `pack_zoned_datetime`."""
-    zone, fold = _unpack_zone(data[_DATETIME.size :])
-    wall_clock = datetime(*_DATETIME.unpack(data[: _DATETIME.size]))  # noqa: DTZ001 (zone below)
-    return wall_clock.replace(tzinfo=zone, fold=fold)
+    if data[_ZONE:_ZONE_NAME] == _FIRST_NAMED:
+        # What a connection whose zone is not UTC gives for every moment. ZoneInfo keeps the zones
+        # that were used last, so that this is a look-up.
+        return _make_datetime(*_fields_of(data), ZoneInfo(data[_ZONE_NAME:].decode()))
+    zone, fold = _unpack_zone(data[_ZONE:])
+    return _make_datetime(*_fields_of(data), zone, fold=fold)
 
 
 def pack_zoned_time(value: time) -> bytes:
@@ -102,18 +110,20 @@ def unpack_zoned_time(data: bytes) -> time:
 
 
 def _pack_zone(zone: tzinfo | None, fold: int) -> bytes:
-    prefix = bytes((fold,))
-    if zone is None:
+    prefix = b"\1" if fold else b"\0"
+    if type(zone) is ZoneInfo:
+        # ZoneInfo objects are equal only if identical: an object that the cache of ZoneInfo does
+        # not hold (no_cache, from_file) could not be given back.
+        key = zone.key
+        if key and ZoneInfo(key) is zone:
+            return prefix + _NAMED + key.encode()
+    elif zone is None:
         return prefix + _NONE
-    if type(zone) is timezone:
+    elif type(zone) is timezone:
         offset = zone.utcoffset(None)
         name = zone.tzname(None)
         given_name = b"" if name == timezone(offset).tzname(None) else b"=" + name.encode()
         return prefix + _FIXED + pack_timedelta(offset) + given_name
-    # ZoneInfo objects are equal only if identical: an object that the cache of ZoneInfo does not
-    # hold (no_cache, from_file) could not be given back.
-    if type(zone) is ZoneInfo and zone.key and ZoneInfo(zone.key) is zone:
-        return prefix + _NAMED + zone.key.encode()
     raise EncodeError(f"the time zone {zone!r} can't be kept exactly")
 
 

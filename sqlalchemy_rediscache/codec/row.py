@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from secrets import token_bytes
 from typing import Any, Final
 
 from sqlalchemy import Column, Dialect
@@ -37,6 +38,12 @@ _COMPRESSED = b"x"
 _COMPRESSION_LEVEL = 1
 
 _SHORT_ARRAY = 15
+_BATCH = 64
+"""How many rows are unpacked by one call of msgpack."""
+
+_BATCH_ITEMS = 2 * _BATCH
+_MARK_BYTES = 8
+_UNSIGNED_64 = b"\xcf"
 _FLAT_TYPES = (
     sqltypes.String,
     sqltypes.Integer,
@@ -66,9 +73,11 @@ class RowCodec:
 
     Attributes:
         fingerprint: Eight characters that change when the packed row could mean something else.
+        stored_rules: `stored` for each column, as a function of the value.
     """
 
     fingerprint: str
+    stored_rules: Sequence[Callable[[Any], Any | Inexact]]
 
     def __init__(
         self,
@@ -91,15 +100,16 @@ class RowCodec:
         self._max_bytes = max_bytes
         self._wire = _wire(columns, dialect)
         self._unpack = self._wire.unpack
+        secret = token_bytes(_MARK_BYTES)
+        self._mark = _UNSIGNED_64 + secret
+        self._mark_value = int.from_bytes(secret, "big")
         transforms = [
             (index, transform_of(column.type, dialect, self._wire))
             for index, column in enumerate(columns)
         ]
         self._encoders = [(index, t.encode) for index, t in transforms if t is not None]
         self._decoders = [(index, t.decode) for index, t in transforms if t is not None]
-        self._stored: list[Callable[[Any], Any | Inexact]] = [
-            stored_rule(column, dialect) for column in columns
-        ]
+        self.stored_rules = tuple(stored_rule(column, dialect) for column in columns)
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """Pack a row.
@@ -143,13 +153,9 @@ class RowCodec:
                 whatever the bytes are.
         """
         try:
-            if len(blob) > self._max_bytes:
-                raise DecodeError(f"{len(blob)} bytes, more than {self._max_bytes}")
-            if blob.startswith(_COMPRESSED):
-                blob = _decompress(blob, self._max_bytes)
             # The header fixes both that it is an array and how many values it has.
-            if not blob.startswith(self._header):
-                raise DecodeError(f"not a row of {self._count} columns")
+            if not blob.startswith(self._header) or len(blob) > self._max_bytes:
+                blob = self._plain(blob)
             values: list[Any] = self._unpack(blob)
             for index, decode in self._decoders:
                 values[index] = decode(values[index])
@@ -159,6 +165,63 @@ class RowCodec:
             # Anybody may have written these bytes: whatever goes wrong is a miss.
             raise DecodeError(f"{type(error).__name__}: {error}") from error
         return values
+
+    def decode_many(self, blobs: Sequence[bytes]) -> list[list[Any] | None]:
+        """Unpack several rows, which takes less time than one by one.
+
+        Args:
+            blobs: What `encode` made, or anything else.
+
+        Returns:
+            For each of them what `decode` gives, None where that would be a DecodeError. Nothing is
+            raised, whatever the bytes are.
+        """
+        rows: list[list[Any] | None] = []
+        for start in range(0, len(blobs), _BATCH):
+            batch = blobs[start : start + _BATCH]
+            try:
+                rows += self._decode_batch(batch)
+            except Exception:  # noqa: BLE001 (one is not a row; which one, is seen one by one)
+                rows += map(self._decode_or_none, batch)
+        return rows
+
+    def _decode_batch(self, blobs: Sequence[bytes]) -> list[list[Any]]:
+        """Unpack at most `_BATCH` rows as one array; raise whatever if one of them is not a row.
+
+        Between any two rows stands a number that nobody who writes to Redis knows. So it can be
+        read only where it was put: if every second value read is that number, each row was read
+        from its own bytes, all of them, and none has swallowed a part of its neighbours.
+        """
+        header, mark = self._header, self._mark
+        plain = [blob if blob.startswith(header) else self._plain(blob) for blob in blobs]
+        packed = mark.join(plain)
+        if len(packed) > self._max_bytes and max(map(len, plain)) > self._max_bytes:
+            raise DecodeError("one of the rows is too large")
+        marks = len(plain) - 1
+        values = self._unpack(_array_header(len(plain) + marks) + packed)
+        if values[1::2] != [self._mark_value] * marks:
+            raise DecodeError("one of the rows has too few bytes or too many")
+        rows: list[list[Any]] = values[::2]
+        for index, decode in self._decoders:
+            for row in rows:
+                row[index] = decode(row[index])
+        return rows
+
+    def _decode_or_none(self, blob: bytes) -> list[Any] | None:
+        try:
+            return self.decode(blob)
+        except DecodeError:
+            return None
+
+    def _plain(self, blob: bytes) -> bytes:
+        """The packed row in the bytes of a value; DecodeError if there is none."""
+        if len(blob) > self._max_bytes:
+            raise DecodeError(f"{len(blob)} bytes, more than {self._max_bytes}")
+        if blob.startswith(_COMPRESSED):
+            blob = _decompress(blob, self._max_bytes)
+        if not blob.startswith(self._header):
+            raise DecodeError(f"not a row of {self._count} columns")
+        return blob
 
     def stored(self, index: int, value: Any) -> Any:
         """What the database gives back for a value that is written to a column.
@@ -170,7 +233,7 @@ class RowCodec:
         Returns:
             The value that a read will give, or `INEXACT` when that is not known for certain.
         """
-        return self._stored[index](value)
+        return self.stored_rules[index](value)
 
 
 def _array_header(count: int) -> bytes:
@@ -187,8 +250,9 @@ def _decompress(blob: bytes, limit: int) -> bytes:
 
 def _wire(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Wire:
     if all(_is_flat(column.type, dialect) for column in columns):
-        # Nothing in these rows is a list or dict, so that no hostile value may claim one.
-        return Wire(dialect.driver, max_items=len(columns), max_pairs=0)
+        # Nothing in these rows is a list or dict: a hostile value may claim no more items than a
+        # row or a batch of rows has.
+        return Wire(dialect.driver, max_items=max(_BATCH_ITEMS, len(columns)), max_pairs=0)
     return Wire(dialect.driver, max_items=max(MAX_ITEMS, len(columns)))
 
 

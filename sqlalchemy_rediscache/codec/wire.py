@@ -30,6 +30,8 @@ from sqlalchemy_rediscache.codec.extensions import (
 from sqlalchemy_rediscache.errors import EncodeError
 
 _BUFFER_BYTES = 2048
+_KEPT_BYTES = 1 << 16
+"""A packer's buffer grows with what it packs; one that has packed more than this is not kept."""
 
 _UNCHECKED = frozenset({dict, list, bytearray, memoryview, ExtType, Timestamp})
 """Exact types that msgpack would take without asking, and that need a look."""
@@ -98,24 +100,48 @@ class Wire:
             encoder = encoders.get(type(plain))
             return plain if encoder is None else encoder(plain)
 
-        def pack(value: Any) -> bytes:
-            if levels < NESTED_LEVELS:
-                check(value)
-            # A packer for each value: its buffer must not be shared between threads or levels.
-            packer = Packer(
-                strict_types=True,
-                default=encoded,
-                unicode_errors=UNICODE_ERRORS,
-                buf_size=_BUFFER_BYTES,
-            )
-            packed: bytes = packer.pack(value)
-            return packed
+        pack = _pooled(encoded)
+        if levels == NESTED_LEVELS:
+            return pack
 
-        return pack
+        def pack_nested(value: Any) -> bytes:
+            check(value)
+            return pack(value)
+
+        return pack_nested
 
     def _check(self, value: Any) -> None:
         if type(value) in _UNCHECKED:
             _check(value, self._max_items, self._max_pairs)
+
+
+def _pooled(default: Callable[[Any], Any]) -> Callable[[Any], bytes]:
+    """Pack with packers that are made once: making one takes as long as packing some rows.
+
+    Args:
+        default: What to pack in place of a value of a type that msgpack does not know.
+    """
+    # list.pop and list.append are atomic, so that no packer has two users: neither two threads nor
+    # a value and a value inside it share a buffer.
+    free: list[Packer] = []
+
+    def pack(value: Any) -> bytes:
+        try:
+            packer = free.pop()
+        except IndexError:
+            packer = Packer(
+                strict_types=True,
+                default=default,
+                unicode_errors=UNICODE_ERRORS,
+                buf_size=_BUFFER_BYTES,
+            )
+        # After an error the buffer holds a part of the value: that packer is dropped.
+        packed: bytes = packer.pack(value)
+        if len(packed) <= _KEPT_BYTES:
+            free.append(packer)
+        return packed
+
+    return pack
 
 
 def unwrap_mutable(value: Any) -> Any:

@@ -7,6 +7,7 @@ name with an underscore of SQLAlchemy's.
 
 from __future__ import annotations
 
+from .commits import before_commit
 from .loading import (
     SQLALCHEMY_2_1,
     Plan,
@@ -84,6 +85,7 @@ __all__ = [
     "affinity",
     "autoflush",
     "await_",
+    "before_commit",
     "begin",
     "bind_of_writes",
     "changed_attributes",

@@ -12,7 +12,6 @@ from sqlalchemy.engine import (
     Dialect,
     Engine,
     ExceptionContext,
-    TwoPhaseTransaction,
 )
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
@@ -53,7 +52,6 @@ class EngineEvents:
             weakref.WeakKeyDictionary()
         )
         self._key = f"_rediscache_unit_{id(self):x}"
-        self._key_heard = f"_rediscache_heard_{id(self):x}"
         self._key_at_once = f"_rediscache_at_once_{id(self):x}"
 
     def follow(self, session: Session, connection: Connection, unit: Unit) -> None:
@@ -66,7 +64,7 @@ class EngineEvents:
         connection.__dict__[self._key] = unit
         if isinstance(connection.engine.pool, StaticPool | SingletonThreadPool):
             self._services.engine(connection.engine).join(unit)
-            self._hear_commit(connection)
+            private.before_commit(connection, self.on_commit)
         self.watch(connection.engine)
 
     def unit(self, connection: Connection) -> Unit | None:
@@ -93,23 +91,13 @@ class EngineEvents:
     def _listeners(self) -> list[tuple[str, Any]]:
         # Events of the dialect, which cost a statement 0.5 us. One listener for an event of the
         # engine would make each of its connections join its listeners with the engine's, 30 us:
-        # COMMIT is listened to on a connection that has written, see `_hear_commit`.
+        # COMMIT is heard on a connection that has written, see `private.before_commit`.
         return [
             ("do_execute", self.on_execute),
             ("do_executemany", self.on_execute),
             ("do_execute_no_params", self.on_execute_no_params),
             ("handle_error", self.on_error),
         ]
-
-    def _hear_commit(self, connection: Connection) -> None:
-        two_phase = isinstance(connection.get_transaction(), TwoPhaseTransaction)
-        heard = connection.__dict__.setdefault(self._key_heard, set())
-        if two_phase not in heard:
-            heard.add(two_phase)
-            if two_phase:
-                event.listen(connection, "commit_twophase", self.on_commit_twophase)
-            else:
-                event.listen(connection, "commit", self.on_commit)
 
     # -- what is written ----------------------------------------------------------------------
 
@@ -129,7 +117,7 @@ class EngineEvents:
                 unit = self.unit(connection)
                 if unit is not None:
                     unit.wrote = True
-                    self._hear_commit(connection)
+                    private.before_commit(connection, self.on_commit)
                 if not _autocommits(connection):
                     return
         elif not self._text_writes(connection, statement):
@@ -159,7 +147,7 @@ class EngineEvents:
         if unit is None:
             unit = Unit()
             self._keep(connection, unit)
-        self._hear_commit(connection)
+        private.before_commit(connection, self.on_commit)
         unit.is_async = info.is_async
         unit.wrote = True
         session = unit.session() if unit.session is not None else None
@@ -247,10 +235,6 @@ class EngineEvents:
                 unit.committing = False
                 _roll_back(connection)
                 raise
-
-    def on_commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
-        """The second phase of a two-phase commit comes next."""
-        self.on_commit(connection)
 
     # A transaction that no session of ours has: it was begun with Core, or a session left it to
     # whoever began it. Nobody tells when its COMMIT is over: the first sign is the connection's

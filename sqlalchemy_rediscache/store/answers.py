@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
 
@@ -53,8 +52,7 @@ class Lease(NamedTuple):
     token: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """What a release puts in a row: the value under its field, for `ttl_ms`."""
 
     field: bytes

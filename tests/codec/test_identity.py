@@ -61,7 +61,11 @@ def keys(*types: Any, dialect: Dialect = SQLITE) -> IdentityCodec:
 )
 def test_a_key_has_a_text(type_: Any, value: Any, token: str) -> None:
     """Each supported type of key has a readable text without white space or braces."""
-    assert keys(type_).token((value,)) == token
+    codec = keys(type_)
+    assert codec.token((value,)) == token
+    assert codec.key((value,)) == token.encode()
+    assert codec.key_of_value is not None
+    assert codec.key_of_value(value) == token.encode()
     assert SAFE.fullmatch(token)
 
 
@@ -84,7 +88,10 @@ def test_a_key_has_a_text(type_: Any, value: Any, token: str) -> None:
 def test_a_value_of_another_type_has_no_text(type_: Any, values: list[Any]) -> None:
     """What the column would not give back as it is has no token: the database is asked."""
     codec = keys(type_)
+    assert codec.key_of_value is not None
     assert [codec.token((value,)) for value in values] == [None] * len(values)
+    assert [codec.key((value,)) for value in values] == [None] * len(values)
+    assert [codec.key_of_value(value) for value in values] == [None] * len(values)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +180,18 @@ def test_composite_keys_need_every_part() -> None:
     assert codec.token((1, "a,b", UUID(int=0))) == f"1,a%2Cb,{'0' * 32}"
     assert codec.token((1, "", UUID(int=0))) == f"1,%,{'0' * 32}"
     assert codec.token((1, None, UUID(int=0))) is None
+    assert codec.key((1, "a,b", UUID(int=0))) == b"1,a%2Cb," + b"0" * 32
+    assert codec.key((1, None, UUID(int=0))) is None
+    assert codec.key_of_value is None
+
+
+@pytest.mark.parametrize("types", [(sa.Integer,), (sa.Text,), (sa.Integer, sa.Text)])
+def test_a_key_of_another_width_is_an_error(types: tuple[Any, ...]) -> None:
+    """Too few or too many values are a mistake of the caller, not a key of another row."""
+    codec = keys(*types)
+    for identity in ((), (1, "a", "b")[: len(types) + 1]):
+        with pytest.raises(ValueError, match=r"values to unpack|shorter|longer"):
+            codec.key(identity)
 
 
 @QUICK

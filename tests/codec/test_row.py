@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -256,6 +257,56 @@ def test_threads_share_a_codec() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_refused_row_leaves_nothing_behind() -> None:
+    """After values that are refused half way, at any depth, rows are packed as before."""
+    row = codec(sa.JSON, sa.JSON)
+    good = [{"a": [1, (2, Decimal("3.5"))]}, {UUID(int=4)}]
+    packed = row.encode(good)
+    refused: list[Any] = [object(), [1, object()], (1, object()), {"a": (1, [{2j}])}, 10**10_000]
+    for value in refused:
+        for values in ([value, 1], [1, value], [(1, 2), value]):
+            try:
+                row.encode(values)
+            except EncodeError:
+                assert value != 10**10_000
+            assert row.encode(good) == packed
+
+
+def test_threads_pack_values_that_are_refused() -> None:
+    """Errors in some threads do not spoil the rows of others."""
+    row = codec(sa.JSON, sa.Uuid)
+    failures: list[int] = []
+
+    def work(seed: int) -> None:
+        for i in range(300):
+            values = [[(seed, Decimal(i)), "x" * (i % 50)], UUID(int=seed * 1000 + i)]
+            if i % 3 == seed % 3:
+                with pytest.raises(EncodeError):
+                    row.encode([[*values, (1, object())], None])
+            if row.decode_many([row.encode(values)] * 3) != [values] * 3:
+                failures.append(i)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_long_row_does_not_take_room_for_ever() -> None:
+    """The buffer that a long row needed is given back."""
+    row = codec(sa.LargeBinary, max_bytes=100)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EncodeError):
+            row.encode([bytes(20_000_000)])
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        assert tracemalloc.get_traced_memory()[1] > 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 class Shape(UserDefinedType[Any]):

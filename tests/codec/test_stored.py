@@ -7,7 +7,7 @@ values are foreseen at all, and that the known pitfalls are pitfalls.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, Rounded, localcontext
 from typing import Any
 from uuid import UUID
 
@@ -184,7 +184,8 @@ def test_nothing_is_nothing(link: Link) -> None:
         MoneyType(),
     ]
     for type_ in types:
-        assert _codec(type_, link.dialect).stored(0, None) is None
+        codec = _codec(type_, link.dialect)
+        assert codec.stored(0, None) is codec.stored_rules[0](None) is None
         assert link.write(link.table("nones", type_), None) is None
 
 
@@ -273,3 +274,50 @@ def test_an_asyncpg_uuid_is_foreseen(link: Link) -> None:
     foreseen = _codec(sa.Uuid, link.dialect).stored(0, written)
     assert identical(foreseen, link.write(link.table("uuids", sa.Uuid()), written))
     assert foreseen == written
+
+
+LONG = "1234567890.123456789012345678901234567890"
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "value", "expected"),
+    [
+        (10, 2, "1", "1.00"),
+        (10, 2, "-12345678.9", "-12345678.90"),
+        (10, 2, "99999999.99", "99999999.99"),
+        (10, 2, "100000000", None),
+        (10, 2, "1.001", None),
+        (10, 2, "1.0010", None),
+        (10, 2, "1.5000", "1.50"),
+        (10, 2, "0.05", "0.05"),
+        (10, 2, "-0", "0.00"),
+        (10, 2, "-0E+5", "0.00"),
+        (10, 2, "0E-5", "0.00"),
+        (10, 2, "1E+7", "10000000.00"),
+        (10, 2, "1E+8", None),
+        (10, 2, "1E+999999", None),
+        (10, 2, "1E-999999", None),
+        (10, 2, "NaN", None),
+        (10, 2, "sNaN", None),
+        (10, 2, "-Infinity", None),
+        (2, 2, "0.99", "0.99"),
+        (2, 2, "1.00", None),
+        (2, 2, "0", "0.00"),
+        (40, 30, LONG, LONG),
+        (39, 30, LONG, None),
+        (3, 0, "999", "999"),
+        (3, 0, "1000", None),
+        (3, 5, "0.00999", "0.00999"),
+        (3, 5, "0.01", None),
+    ],
+)
+def test_digits_fit_or_not(precision: int, scale: int, value: str, expected: str | None) -> None:
+    """Decimals are foreseen with the column's scale, whatever context the caller has."""
+    rule = _codec(sa.Numeric(precision, scale), dialect_of("postgresql+psycopg")).stored_rules[0]
+    for digits, traps in ((28, []), (2, [Inexact, Rounded])):
+        with localcontext(Context(prec=digits, traps=traps)):
+            found = rule(Decimal(value))
+        if expected is None:
+            assert found is INEXACT
+        else:
+            assert str(found) == expected

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 import redis
-from sqlalchemy import ForeignKey, event, text
+from sqlalchemy import Connection, ForeignKey, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
@@ -207,3 +207,22 @@ _TRIGGER = {
         "CREATE TRIGGER up BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION up()",
     ],
 }
+
+
+@pytest.mark.parametrize("listens", ["engine", "session's connection"])
+def test_what_a_listener_of_commit_writes(stage: Stage, listens: str) -> None:
+    """The application's last word before COMMIT is locked too."""
+    stage.warm(User, 1)
+    stage.warm(User, 2)
+
+    def write(connection: Connection) -> None:
+        connection.execute(text("UPDATE users SET city = 'late' WHERE id = 2"))
+
+    with stage.Session() as session:
+        session.get_one(User, 1).city = "new"
+        target = stage.engine if listens == "engine" else session.connection()
+        session.flush()
+        event.listen(target, "commit", write)
+        session.commit()
+        event.remove(target, "commit", write)
+    assert [city(stage, 1), city(stage, 2)] == ["new", "late"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sqlalchemy_rediscache.store import State
+from sqlalchemy_rediscache.store import Reading, State
 from tests.store.conftest import StoreMaker
 from tests.store.shelf import OTHER_FIELD, Shelf, until
 
@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.every_redis, pytest.mark.judged]
 def test_an_absent_row_is_leased_once(shelf: Shelf, other: Shelf) -> None:
     """The first reader of an absent row may fill it, the next is told that somebody does."""
     lease = shelf.lease(b"1")
-    assert other.look(b"1") == ((([State.BEING_FILLED]), shelf.stamp(), False), [None])
+    reading = Reading([State.BEING_FILLED], shelf.stamp(), busy=False)
+    assert other.look(b"1") == (reading, [None])
     assert lease.row.endswith(b":1")
     assert other.look(b"2")[0].rows == [State.LEASED]
 
@@ -24,7 +25,7 @@ def test_a_value_is_read(shelf: Shelf, other: Shelf) -> None:
     """What one process filled, another reads; one row is answered without the region's stamp."""
     shelf.put(b"1", b"value")
     reading, leases = other.look(b"1")
-    assert reading == ((b"value",), None, False)
+    assert shelf.look(b"1") == (Reading((b"value",), None, busy=False, whole=True), (None,))
     assert list(leases) == [None]
 
 

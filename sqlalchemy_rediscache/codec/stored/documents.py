@@ -115,8 +115,6 @@ def array_rule(target: Target, rule_of: Callable[[TypeEngine[Any]], Rule]) -> Ru
 
     def rule(value: Any) -> Any:
         plain = unwrap_mutable(value)
-        if plain is None:
-            return None
         if type(plain) is not list or any(type(item) is list for item in plain):
             return INEXACT
         items = [item_rule(item) for item in plain]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal
 from typing import Any
 
 from sqlalchemy.dialects import mysql
@@ -115,17 +115,20 @@ def _written_out(rule: Rule) -> Rule:
 
 def _fixed(precision: int, scale: int) -> Rule:
     quantum = Decimal(1).scaleb(-scale)
+    # For this rule alone: entering a context takes longer than the rest.
     context = Context(prec=precision + scale + _MAX_DIGITS)
+    whole_digits = precision - scale
 
     def rule(value: Any) -> Any:
         if type(value) is not Decimal or not value.is_finite() or value.adjusted() > precision:
             return INEXACT
-        with localcontext(context):
-            rounded = value.quantize(quantum)
-            if rounded != value or len(rounded.as_tuple().digits) > max(precision, 1):
-                return INEXACT
+        rounded = value.quantize(quantum, None, context)
+        if rounded != value:
+            return INEXACT
+        if not rounded:
             # No database knows a negative zero.
-            return abs(rounded) if rounded.is_zero() else rounded
+            return rounded.copy_abs()
+        return rounded if rounded.adjusted() < whole_digits else INEXACT
 
     return rule
 

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Dialect
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.sql import sqltypes
 from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.types import Enum, TypeDecorator
+from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from sqlalchemy_rediscache.codec.columns import (
     declared_type,
@@ -80,10 +80,27 @@ def stored_rule(column: ColumnElement[Any], dialect: Dialect) -> Rule:
         return inexact
     # An INSERT leaves a None out where something else may take its place.
     defaulted = column.default is not None or column.server_default is not None
+    if is_decorator(target.type_) and not defaulted:
+        return _guarded(rule)
+    return _guarded_but_none(rule, INEXACT if defaulted else None)
+
+
+def _guarded(rule: Rule) -> Rule:
+    def guarded(value: Any) -> Any:
+        try:
+            return rule(value)
+        except Exception:  # noqa: BLE001 (what can't be computed is not certain)
+            return INEXACT
+
+    return guarded
+
+
+def _guarded_but_none(rule: Rule, none: Any) -> Rule:
+    """The same with an answer of its own for None, in one function: flushes call it very often."""
 
     def guarded(value: Any) -> Any:
-        if value is None and defaulted:
-            return INEXACT
+        if value is None:
+            return none
         try:
             return rule(value)
         except Exception:  # noqa: BLE001 (what can't be computed is not certain)
@@ -93,26 +110,26 @@ def stored_rule(column: ColumnElement[Any], dialect: Dialect) -> Rule:
 
 
 def _rule(target: Target) -> Rule:
+    """The rule of a type; for all values but None, which only decorators make something of."""
     type_ = target.type_
     if is_decorator(type_):
         return _decorated(target, type_)
     if target.backend is Backend.OTHER or is_foreign(type_):
         return inexact
     if isinstance(type_, sqltypes.ARRAY):
-        return array_rule(target, lambda item: _rule(_declared(target, item)))
+        return array_rule(target, lambda item: _nullable_rule(target, item))
     for kind, make in _RULES:
         if isinstance(type_, kind):
-            return _nullable(make(target))
+            return make(target)
     return inexact
 
 
-def _declared(target: Target, type_: Any) -> Target:
-    return target.with_type(declared_type(type_, target.dialect))
-
-
-def _nullable(rule: Rule) -> Rule:
-    if rule is inexact:
-        return inexact
+def _nullable_rule(target: Target, type_: TypeEngine[Any]) -> Rule:
+    """The rule of a type inside that of the target, for None too."""
+    inner = target.with_type(declared_type(type_, target.dialect))
+    rule = _rule(inner)
+    if rule is inexact or is_decorator(inner.type_):
+        return rule
     return lambda value: None if value is None else rule(value)
 
 
@@ -121,7 +138,7 @@ def _decorated(target: Target, type_: TypeDecorator[Any]) -> Rule:
         type_, "bind_processor", "result_processor", "bind_expression", "column_expression"
     ):
         return inexact
-    below = _rule(target.with_type(decorated_type(type_, target.dialect)))
+    below = _nullable_rule(target, decorated_type(type_, target.dialect))
     if below is inexact:
         return inexact
     dialect = target.dialect

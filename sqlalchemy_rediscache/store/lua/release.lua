@@ -1,43 +1,49 @@
 -- Purpose: right after COMMIT or ROLLBACK, end what `lock` began and publish what is known.
 -- KEYS:    [1] guard  [2..] rows
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
---          [6] '1' when the whole region was held
---          then for each row: the field, the value ('' publishes nothing), its TTL in ms
--- Returns: {0, generation, rows published} or {1, generation} when the rows are named for another
---          generation (call again with those names, so that what crept in there is emptied).
+--          [6] '1' when the whole region was held  [7] packed as by cmsgpack, for each row: the
+--          field, the value ('' publishes nothing), its TTL in ms; an empty list publishes nothing
+-- Returns: packed by cmsgpack: {0, generation, rows published} or {1, generation} when the rows are
+--          named for another generation (call again with those names, so that what crept in there
+--          is emptied).
 -- Invariant: a value is published only by a writer that held the row alone from lock to release;
 --          a writer that finds its lock gone empties the row, since anyone may have filled it.
 local current = open_guard()
-local lost = redis.call('HDEL', guard, 'w:' .. token) + redis.call('HDEL', guard, 'W:' .. token) == 0
+local own = 'w:' .. token
+local lost = redis.call('HDEL', guard, own, 'W:' .. token) == 0
 if ARGV[6] == '1' then
   if lost then
     current = renew()
   end
-  return {0, current, 0}
+  return cmsgpack.pack({0, current, 0})
 end
 if current ~= gen then
-  return {1, current}
+  return cmsgpack.pack({1, current})
 end
 if lost then
   redis.call('HSET', guard, 'stamp', fresh(token))
 end
 local now = clock()
-local published = 0
-for i = 2, #KEYS do
-  local row, at = KEYS[i], 7 + (i - 2) * 3
-  local others = holders(row, 'w:' .. token, now)
-  if redis.call('HDEL', row, 'w:' .. token) == 0 then
+
+-- The row is not this writer's alone: others go on holding it, and nobody publishes it. Where they
+-- have expired it is emptied all the same: a row that two ever held together is published by none.
+local function leave(row)
+  local others = holders(row, own, now)
+  if redis.call('HDEL', row, own) == 0 or #others == 0 then
     empty(row, others)
-  elseif #others == 0 then
-    -- expired writers are no longer there, but a row that two ever held together is published by none
-    local alone = redis.call('HLEN', row) == 0
-    if not alone then
-      redis.call('DEL', row)
-    elseif ARGV[at + 1] ~= '' then
-      redis.call('HSET', row, ARGV[at], ARGV[at + 1])
-      redis.call('PEXPIRE', row, ARGV[at + 2])
-      published = published + 1
-    end
   end
 end
-return {0, current, published}
+
+local publish, published = cmsgpack.unpack(ARGV[7]), 0
+for i = 2, #KEYS do
+  local row, at = KEYS[i], (i - 2) * 3 + 1
+  local alone = redis.pcall('HLEN', row) == 1 and redis.call('HDEL', row, own) == 1
+  if not alone then
+    leave(row)
+  elseif publish[at + 1] and publish[at + 1] ~= '' then
+    redis.call('HSET', row, publish[at], publish[at + 1])
+    redis.call('PEXPIRE', row, publish[at + 2])
+    published = published + 1
+  end
+end
+return cmsgpack.pack({0, current, published})
