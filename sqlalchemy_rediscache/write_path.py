@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .codec import INEXACT
 from .debts import Debts
 from .errors import CacheUnavailable, DecodeError, EncodeError
 from .keys import Place
@@ -65,7 +64,7 @@ class RowWrite:
         change may have been changed by others since it was loaded.
         """
         region = self.region
-        if region is None or INEXACT in self.values.values():
+        if region is None:
             return None
         if not self.whole:
             if not cached:
@@ -104,13 +103,12 @@ class WriteSet:
 
     def row(self, place: Place, token: bytes, write: RowWrite | None) -> None:
         """A row was written; with None as `write`, in a way that is not known exactly."""
-        rows = self.rows.setdefault(place, {})
+        rows = self.rows.get(place)
+        if rows is None:
+            rows = self.rows[place] = {}
         if write is None:
             rows[token] = RowWrite()
-        elif token not in rows:
-            rows[token] = write
-        else:
-            earlier = rows[token]
+        elif (earlier := rows.setdefault(token, write)) is not write:
             if (
                 earlier.region is None
                 or write.region is None
@@ -170,8 +168,7 @@ class WritePath:
         wanted = list(writes.wanted())
         calls = []
         for place, names in wanted:
-            rows = writes.rows.get(place, {})
-            fields = [rows[name].builds_on for name in names]
+            fields = [write.builds_on for write in writes.rows[place].values()] if names else []
             calls.append((place.guard, place.prefix, names, fields))
         writes.token = scripts.tokens.new()
         try:
@@ -203,7 +200,7 @@ class WritePath:
             return
         calls = []
         for place, generation, names, cached in writes.held:
-            published: list[Published | None] = [None] * len(names)
+            published: list[Published | None] = []
             if committed and cached:
                 rows = writes.rows[place]
                 published = [

@@ -32,8 +32,8 @@ class ClassMemo:
     def __init__(self) -> None:
         self.region: tuple[object, Region | None, int] | None = None
         """For which state of the models, the region, for how many attributes."""
-        self.plan: tuple[object, Any] | None = None
-        """For which state of the models, the write plan."""
+        self.plan: tuple[object, Any, int] | None = None
+        """For which state of the models, the write plan, for how many attributes."""
 
 
 class EngineInfo:
