@@ -16,11 +16,13 @@ The life of a write, and why no step can be left out (`docs/design.md` has the i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .codec import spliced
 from .debts import Debts
 from .errors import CacheUnavailable, DecodeError, EncodeError
 from .keys import Place
@@ -64,25 +66,32 @@ class RowWrite:
         change may have been changed by others since it was loaded.
         """
         region = self.region
-        if region is None:
+        if region is None or not (self.whole or cached):
             return None
-        if not self.whole:
-            if not cached:
-                return None
-            try:
-                values = region.codec.decode(cached)
-            except DecodeError:
-                return None
-        else:
-            if len(self.values) != len(region.columns):
-                return None
+        if self.whole and len(self.values) != len(region.columns):
+            return None
+        try:
+            packed = self._packed(region) if self.whole else self._changed(region, cached)
+        except (DecodeError, EncodeError):
+            return None
+        return Published(region.field, packed, region.ttl_ms())
+
+    def _packed(self, region: Region, values: list[Any] | None = None) -> bytes:
+        """The row of these values, None where nothing is said, with the new ones in it."""
+        if values is None:
             values = [None] * len(region.columns)
         for place, value in self.values.items():
             values[place] = value
-        try:
-            return Published(region.field, region.codec.encode(values), region.ttl_ms())
-        except EncodeError:
-            return None
+        return region.codec.encode(values)
+
+    def _changed(self, region: Region, cached: bytes) -> bytes:
+        """The cached row with the new values."""
+        with contextlib.suppress(EncodeError):
+            changes = self._packed(region)
+            packed = spliced(cached, changes, self.values, len(region.columns))
+            if packed is not None and len(packed) <= region.plain_bytes:
+                return packed
+        return self._packed(region, region.codec.decode(cached))
 
 
 @dataclass(slots=True)
