@@ -106,6 +106,9 @@ class Region(Group):
             self.hydration(sub).direct for sub in mapper.self_and_descendants
         )
         self.written = tuple(self._written())
+        self.written_by = _by_attribute(self.written)
+        """The columns that a change of an attribute writes."""
+        self.followers = tuple(one for one in self.written if one.follows)
         self.follows_apart = self._follows_apart()
         """An UPDATE of one of several tables: which columns follow it, can't be told."""
 
@@ -176,7 +179,7 @@ class Region(Group):
 
     def _follows_apart(self) -> bool:
         versioned = self.mapper.version_id_col
-        columns = [self.columns[one.place] for one in self.written if one.follows]
+        columns = [self.columns[one.place] for one in self.followers]
         return len(self.mapper.tables) > 1 and any(column is not versioned for column in columns)
 
     def _written(self) -> Iterator[WrittenColumn]:
@@ -198,6 +201,13 @@ class Region(Group):
                 or column.server_onupdate is not None,
                 plain and column.default is None and not column.primary_key,
             )
+
+
+def _by_attribute(columns: Sequence[WrittenColumn]) -> dict[str, list[WrittenColumn]]:
+    found: dict[str, list[WrittenColumn]] = {}
+    for column in columns:
+        found.setdefault(column.attribute, []).append(column)
+    return found
 
 
 def cacheable(column: Any, dialect: Dialect) -> bool:
