@@ -317,7 +317,7 @@ class Scripts:
         frame = self._frame(name, calls)
         self._called()
         replies = self.transport.exchange(frame, len(calls))
-        if any(isinstance(reply, NoScriptError) for reply in replies):
+        if NoScriptError in map(type, replies):
             # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
             self._load_scripts()
             self._called()
