@@ -108,7 +108,8 @@ class Region(Group):
         self.written = tuple(self._written())
         self.written_by = _by_attribute(self.written)
         """The columns that a change of an attribute writes."""
-        self.followers = tuple(one for one in self.written if one.follows)
+        self.followers = frozenset(one.attribute for one in self.written if one.follows)
+        """The attributes that an UPDATE may write though nobody changed them."""
         self.follows_apart = self._follows_apart()
         """An UPDATE of one of several tables: which columns follow it, can't be told."""
 
@@ -179,7 +180,7 @@ class Region(Group):
 
     def _follows_apart(self) -> bool:
         versioned = self.mapper.version_id_col
-        columns = [self.columns[one.place] for one in self.followers]
+        columns = [self.columns[one.place] for one in self.written if one.follows]
         return len(self.mapper.tables) > 1 and any(column is not versioned for column in columns)
 
     def _written(self) -> Iterator[WrittenColumn]:

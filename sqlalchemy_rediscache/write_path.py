@@ -16,7 +16,6 @@ The life of a write, and why no step can be left out (`docs/design.md` has the i
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,12 +85,15 @@ class RowWrite:
 
     def _changed(self, region: Region, cached: bytes) -> bytes:
         """The cached row with the new values."""
-        with contextlib.suppress(EncodeError):
+        try:
             changes = self._packed(region)
+        except EncodeError:  # no fault of the new values, maybe: a column may refuse None
+            packed = None
+        else:
             packed = spliced(cached, changes, self.values, len(region.columns))
-            if packed is not None and len(packed) <= region.plain_bytes:
-                return packed
-        return self._packed(region, region.codec.decode(cached))
+        if packed is None or len(packed) > region.plain_bytes:
+            packed = self._packed(region, region.codec.decode(cached))
+        return packed
 
 
 @dataclass(slots=True)

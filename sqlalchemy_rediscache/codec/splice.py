@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgpack import Unpacker
 
@@ -22,30 +22,42 @@ def spliced(row: bytes, changes: bytes, places: Iterable[int], count: int) -> by
     Returns:
         None if one of them is not an array of so many values as it stands: it may be compressed.
     """
-    kept, taken = _bounds(row, count), _bounds(changes, count)
-    if kept is None or taken is None or row[: kept[0]] != changes[: taken[0]]:
+    if row[:1] != changes[:1]:
+        return None  # another form of row
+    unpacker, wanted = Unpacker(), sorted(places)
+    try:
+        kept = _spans(unpacker, row, wanted, count)
+        taken = _spans(unpacker, changes, wanted, count)
+    except Exception:  # noqa: BLE001 (anybody may have written these bytes: whatever goes wrong)
         return None
     parts: list[bytes] = []
-    at = 0
-    for place in sorted(places):
-        parts += (row[at : kept[place]], changes[taken[place] : taken[place + 1]])
-        at = kept[place + 1]
+    at, before = 0, len(row)
+    for (begin, end), (first, last) in zip(kept, taken, strict=True):
+        parts += (row[at:begin], changes[first - before : last - before])
+        at = end
     parts.append(row[at:])
     return b"".join(parts)
 
 
-def _bounds(packed: bytes, count: int) -> list[int] | None:
-    """Where each value of an array begins, and where the last one ends; None if it is no array."""
-    unpacker = Unpacker()
+def _spans(
+    unpacker: Unpacker, packed: bytes, places: Sequence[int], count: int
+) -> list[tuple[int, int]]:
+    """Where values of an array begin and end, counted from the first byte that was ever fed."""
     tell, skip = unpacker.tell, unpacker.skip
-    try:
-        unpacker.feed(packed)
-        if unpacker.read_array_header() != count:
-            return None
-        bounds = [tell()]
-        for _ in range(count):
+    end = tell() + len(packed)
+    unpacker.feed(packed)
+    if unpacker.read_array_header() != count:
+        raise ValueError(count)
+    spans, at = [], 0
+    for place in places:
+        for _ in range(place - at):
             skip()
-            bounds.append(tell())
-    except Exception:  # noqa: BLE001 (anybody may have written these bytes: whatever goes wrong)
-        return None
-    return bounds if bounds[-1] == len(packed) else None
+        begin = tell()
+        skip()
+        spans.append((begin, tell()))
+        at = place + 1
+    for _ in range(count - at):
+        skip()
+    if tell() != end:
+        raise ValueError(end)
+    return spans

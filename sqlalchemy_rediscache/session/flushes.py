@@ -165,10 +165,11 @@ def _row_write(region: Region, state: InstanceState[Any], changed: set[str]) -> 
 def _updated(region: Region, state: InstanceState[Any], changed: set[str]) -> dict[int, Any] | None:
     if region.follows_apart:
         return None
-    attributes, stored, columns_of = state.dict, region.codec.stored, region.written_by
+    attributes, stored = state.dict, region.codec.stored
     values: dict[int, Any] = {}
-    for columns in (region.followers, *[columns_of.get(name, ()) for name in changed]):
-        for place, attribute, certain, _, _ in columns:
+    names = changed | region.followers if region.followers else changed
+    for name in names:
+        for place, attribute, certain, _, _ in region.written_by.get(name, ()):
             if not certain or attribute not in attributes:
                 return None  # the database made the value
             value = values[place] = stored(place, attributes[attribute])

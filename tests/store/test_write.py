@@ -215,7 +215,7 @@ def test_a_repeated_call_brings_no_stamp_back(shelf: Shelf, other: Shelf, step: 
     token, generation, _ = shelf.lock(b"1")
     shelf.scripts.transport.exchange = noted  # type: ignore[method-assign]
     shelf.scripts.transport.post = (  # type: ignore[method-assign]
-        lambda frame, replies, answered: answered(noted(frame, replies))
+        lambda frame, replies, answered: answered(noted(frame, replies))  # type: ignore[no-untyped-call]
     )
     try:
         match step:
