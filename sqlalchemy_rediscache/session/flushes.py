@@ -15,6 +15,7 @@ from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
+from .events_seen import may_change_what_was_sent
 from .plans import Emptied, Plans
 from .triggers import none_on
 from .unit import Unit, unit_of
@@ -33,7 +34,10 @@ class Flushes:
         unit.wrote = True
         kinds: dict[tuple[Mapper[Any], EngineInfo], _Kind] = {}
         engines: dict[Mapper[Any], EngineInfo] = {}
-        for state, deleted in private.flushed_states(context):
+        flushed = list(private.flushed_states(context))
+        mappers = {state.mapper for state, _ in flushed}
+        unsure = may_change_what_was_sent(mappers, len(flushed))
+        for state, deleted in flushed:
             mapper = state.mapper
             changed = private.changed_attributes(state)
             untold = state.key is not None and not deleted and not _touches_columns(mapper, changed)
@@ -47,7 +51,8 @@ class Flushes:
             kind = kinds.get((mapper, engine))
             if kind is None:
                 kind = kinds[mapper, engine] = self._kind(session, unit, engine, mapper)
-            if untold:  # an UPDATE of a version alone leaves no trace: there may have been one
+            # An UPDATE of a version alone leaves no trace: there may have been one.
+            if untold or unsure:
                 kind = kind._replace(published=None)
             _note(unit, kind, state, deleted=deleted, changed=changed)
 
