@@ -14,6 +14,7 @@ from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
+from .events_seen import may_change_what_was_sent
 from .plans import Emptied, Plans, WritePlan
 from .triggers import none_on
 from .unit import Unit, unit_of
@@ -32,7 +33,10 @@ class Flushes:
         unit.wrote = True
         kinds: dict[Mapper[Any], _Kind] = {}
         columns: dict[Mapper[Any], frozenset[str]] = {}
-        for state, deleted in private.flushed_states(context):
+        flushed = list(private.flushed_states(context))
+        mappers = {state.mapper for state, _ in flushed}
+        unsure = may_change_what_was_sent(mappers, len(flushed))
+        for state, deleted in flushed:
             mapper = state.mapper
             changed = private.changed_attributes(state)
             untold = False
@@ -48,7 +52,8 @@ class Flushes:
                 kind = self._kind(session, unit, self._engine(session, mapper, state), mapper)
                 if session.connection_callable is None:  # else each object has its database
                     kinds[mapper] = kind
-            if untold:  # an UPDATE of a version alone leaves no trace: there may have been one
+            # An UPDATE of a version alone leaves no trace: there may have been one.
+            if untold or unsure:
                 kind = kind._replace(published=None)
             _note(unit, kind, state, deleted=deleted, changed=changed)
 
@@ -148,11 +153,11 @@ def _note(
     if kind.published is not None and not deleted and len(identities) == 1:
         write = _row_write(kind.published, state, changed)
     for identity in identities:
-        token = kind.region.identity.token(identity)
+        token = kind.region.identity.key(identity)
         if token is None:  # a key whose type is not the column's: its row can't be named
             regions.add(kind.place)
         else:
-            unit.writes.row(kind.place, token.encode(), write)
+            unit.writes.row(kind.place, token, write)
 
 
 def _row_write(region: Region, state: InstanceState[Any], changed: set[str]) -> RowWrite | None:
