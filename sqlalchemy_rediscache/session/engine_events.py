@@ -106,13 +106,12 @@ class EngineEvents:
 
     def on_execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         """A statement is about to be sent."""
-        connection: Connection = context.root_connection
         compiled = context.compiled
+        if compiled is not None and private.only_reads(compiled):
+            return
+        connection: Connection = context.root_connection
         if compiled is not None and not private.is_text(compiled):
-            if not (context.isinsert or context.isupdate or context.isdelete or context.isddl):
-                if not private.has_writing_cte(compiled):
-                    return
-            elif private.sent_by_flush(context, self._unit_flushing(connection)):
+            if private.sent_by_flush(context, self._unit_flushing(connection)):
                 unit = self.unit(connection)
                 if unit is not None:
                     unit.wrote = True

@@ -208,3 +208,22 @@ def test_kinds_of_statements(empty: Engine, send: Callable[[Connection], Any], k
     with empty.connect() as connection:
         send(connection)
     assert kinds == [{kind} - {""}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        (lambda: select(Parent), True),
+        (lambda: insert(Parent), False),
+        (lambda: update(Parent).values(name="x"), False),
+        (lambda: delete(Parent), False),
+        (lambda: text("SELECT 1"), False),
+        (lambda: CreateTable(Parent.__table__), False),  # type: ignore[arg-type]
+        (lambda: select(insert(Parent).returning(Parent.id).cte()), False),
+    ],
+)
+def test_what_only_reads(empty: Engine, statement: Callable[[], Any], reads: bool) -> None:
+    """Only a SELECT without a writing CTE is known to read; the answer is remembered."""
+    compiled = statement().compile(empty)
+    assert private.only_reads(compiled) is reads
+    assert private.only_reads(compiled) is reads
