@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sqlalchemy_rediscache import private
+from sqlalchemy_rediscache.private import sent
 from tests.private.models import Animal, Base, Child, Dog, Parent, plain_table
 
 
@@ -166,7 +167,7 @@ def test_orm_returning_statements_are_unwrapped() -> None:
 )
 def test_common_table_expressions_that_write(statement: Any, writes: bool) -> None:
     """A SELECT whose CTE writes is told from others."""
-    assert private.has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
+    assert sent._has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
 
 
 @pytest.mark.parametrize(
