@@ -48,8 +48,11 @@ class Group:
         self.index = {column: place for place, column in enumerate(self.columns)}
         self.identity = identity
         self.policy = policy
+        over = policy.compress_over
+        self.plain_bytes = max_bytes if over is None else min(over, max_bytes)
+        """A row of no more bytes is stored as it is packed."""
         self.codec = RowCodec(
-            self.columns, dialect, compress_over=policy.compress_over, max_bytes=max_bytes
+            self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes
         )
         self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
         self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0

@@ -106,6 +106,10 @@ class Region(Group):
             self.hydration(sub).direct for sub in mapper.self_and_descendants
         )
         self.written = tuple(self._written())
+        self.written_by = _by_attribute(self.written)
+        """The columns that a change of an attribute writes."""
+        self.followers = frozenset(one.attribute for one in self.written if one.follows)
+        """The attributes that an UPDATE may write though nobody changed them."""
         self.follows_apart = self._follows_apart()
         """An UPDATE of one of several tables: which columns follow it, can't be told."""
 
@@ -181,23 +185,40 @@ class Region(Group):
 
     def _written(self) -> Iterator[WrittenColumn]:
         versioned = self.mapper.version_id_col
-        attributes = {
-            column: prop.key for prop in self.mapper.column_attrs for column in prop.columns
-        }
+        attributes: dict[Any, str] = {}
+        unversioned: set[Any] = set()
+        for prop in self.mapper.column_attrs:
+            for column in prop.columns:
+                attributes[column] = prop.key
+            if any(column is versioned for column in prop.columns):
+                # a base table's column under the same attribute: no version is sent to it
+                unversioned.update(column for column in prop.columns if column is not versioned)
         for column, place in self.index.items():
             if not isinstance(column, Column):
                 yield WrittenColumn(place, attributes.get(column, ""), False, True, False)
                 continue
-            plain = column.server_default is None and column.computed is None
+            plain = (
+                column.server_default is None
+                and column.computed is None
+                # for these the INSERT leaves it out: it would send something else than NULL
+                and not column.type.should_evaluate_none
+            )
             yield WrittenColumn(
                 place,
                 attributes.get(column, ""),
-                column.computed is None and column in attributes,
+                column.computed is None and column in attributes and column not in unversioned,
                 column is versioned
                 or column.onupdate is not None
                 or column.server_onupdate is not None,
                 plain and column.default is None and not column.primary_key,
             )
+
+
+def _by_attribute(columns: Sequence[WrittenColumn]) -> dict[str, list[WrittenColumn]]:
+    found: dict[str, list[WrittenColumn]] = {}
+    for column in columns:
+        found.setdefault(column.attribute, []).append(column)
+    return found
 
 
 def cacheable(column: Any, dialect: Dialect) -> bool:

@@ -91,19 +91,19 @@ def _disagreements(cache: RedisCache, engine: Engine) -> Iterator[str]:
 
 def _rows(scripts: Scripts, place: Place) -> dict[bytes, dict[bytes, bytes]]:
     """The hashes of all rows that can be read, by key token."""
-    run, generation = scripts.command(b"HMGET", place.guard, b"run", b"gen")
+    run, generation = scripts.calls.command(b"HMGET", place.guard, b"run", b"gen")
     if generation is None or run != _run_id(scripts):
         return {}
     prefix = place.prefix + generation + b":"
     found = {}
     for key in set(scripts.scan(_escaped(prefix) + b"*")):
-        flat = scripts.command(b"HGETALL", key)
+        flat = scripts.calls.command(b"HGETALL", key)
         found[key[len(prefix) :]] = dict(zip(flat[::2], flat[1::2], strict=True))
     return found
 
 
 def _run_id(scripts: Scripts) -> bytes:
-    info: bytes = scripts.command(b"INFO", b"server")
+    info: bytes = scripts.calls.command(b"INFO", b"server")
     lines = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
     return lines[b"run_id"][:16]
 
@@ -116,7 +116,7 @@ def _escaped(prefix: bytes) -> bytes:
 def _held_values(
     scripts: Scripts, place: Place, rows: Mapping[bytes, Mapping[bytes, bytes]]
 ) -> Iterator[str]:
-    seconds, micros = scripts.command(b"TIME")
+    seconds, micros = scripts.calls.command(b"TIME")
     now = int(seconds) * 1000 + int(micros) // 1000
     for token, fields in rows.items():
         open_ = any(name.startswith(b"w:") and int(fields[name]) > now for name in fields)

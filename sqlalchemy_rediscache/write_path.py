@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .codec import INEXACT
+from .codec import spliced
 from .debts import Debts
 from .errors import CacheUnavailable, DecodeError, EncodeError
 from .keys import Place
@@ -65,25 +65,35 @@ class RowWrite:
         change may have been changed by others since it was loaded.
         """
         region = self.region
-        if region is None or INEXACT in self.values.values():
+        if region is None or not (self.whole or cached):
             return None
-        if not self.whole:
-            if not cached:
-                return None
-            try:
-                values = region.codec.decode(cached)
-            except DecodeError:
-                return None
-        else:
-            if len(self.values) != len(region.columns):
-                return None
+        if self.whole and len(self.values) != len(region.columns):
+            return None
+        try:
+            packed = self._packed(region) if self.whole else self._changed(region, cached)
+        except (DecodeError, EncodeError):
+            return None
+        return Published(region.field, packed, region.ttl_ms())
+
+    def _packed(self, region: Region, values: list[Any] | None = None) -> bytes:
+        """The row of these values, None where nothing is said, with the new ones in it."""
+        if values is None:
             values = [None] * len(region.columns)
         for place, value in self.values.items():
             values[place] = value
+        return region.codec.encode(values)
+
+    def _changed(self, region: Region, cached: bytes) -> bytes:
+        """The cached row with the new values."""
         try:
-            return Published(region.field, region.codec.encode(values), region.ttl_ms())
-        except EncodeError:
-            return None
+            changes = self._packed(region)
+        except EncodeError:  # no fault of the new values, maybe: a column may refuse None
+            packed = None
+        else:
+            packed = spliced(cached, changes, self.values, len(region.columns))
+        if packed is None or len(packed) > region.plain_bytes:
+            packed = self._packed(region, region.codec.decode(cached))
+        return packed
 
 
 @dataclass(slots=True)
@@ -104,13 +114,12 @@ class WriteSet:
 
     def row(self, place: Place, token: bytes, write: RowWrite | None) -> None:
         """A row was written; with None as `write`, in a way that is not known exactly."""
-        rows = self.rows.setdefault(place, {})
+        rows = self.rows.get(place)
+        if rows is None:
+            rows = self.rows[place] = {}
         if write is None:
             rows[token] = RowWrite()
-        elif token not in rows:
-            rows[token] = write
-        else:
-            earlier = rows[token]
+        elif (earlier := rows.setdefault(token, write)) is not write:
             if (
                 earlier.region is None
                 or write.region is None
@@ -170,8 +179,7 @@ class WritePath:
         wanted = list(writes.wanted())
         calls = []
         for place, names in wanted:
-            rows = writes.rows.get(place, {})
-            fields = [rows[name].builds_on for name in names]
+            fields = [write.builds_on for write in writes.rows[place].values()] if names else []
             calls.append((place.guard, place.prefix, names, fields))
         writes.token = scripts.tokens.new()
         try:
@@ -203,7 +211,7 @@ class WritePath:
             return
         calls = []
         for place, generation, names, cached in writes.held:
-            published: list[Published | None] = [None] * len(names)
+            published: list[Published | None] = []
             if committed and cached:
                 rows = writes.rows[place]
                 published = [
@@ -211,19 +219,24 @@ class WritePath:
                 ]
             calls.append((place.guard, place.prefix, generation, names, published))
         held, writes.held = writes.held, None
+
+        def told(published: int | None) -> None:
+            if published is None:
+                # The lock expires by itself, and until then nobody reads these rows from Redis.
+                # Nothing is stale, and nothing is owed.
+                self._counters.add("errors")
+            else:
+                self._count(held, published, committed=committed)
+
         try:
-            count = _twice(lambda: scripts.release(calls, writes.token))
+            scripts.release(calls, writes.token, told)
         except CacheUnavailable:
-            # Not told: the lock expires by itself, and until then nobody reads these rows from
-            # Redis. Nothing is stale, and nothing is owed.
-            self._counters.add("errors")
-            return
-        self._count(held, count if committed else 0, committed=committed)
+            told(None)
 
     def _count(self, held: Sequence[Any], published: int, *, committed: bool) -> None:
-        if published:
-            self._counters.add("published", published)
         if committed:
+            if published:
+                self._counters.add("published", published)
             rows = sum(len(names) for _, _, names, _ in held)
             if rows > published:
                 self._counters.add("invalidated", rows - published)

@@ -11,6 +11,7 @@ from .columns import uncacheable
 from .identity import IdentityCodec
 from .inexact import INEXACT, Inexact
 from .row import ABSENT_ROW, RowCodec
+from .splice import spliced
 
 __all__ = [
     "ABSENT_ROW",
@@ -18,5 +19,6 @@ __all__ = [
     "IdentityCodec",
     "Inexact",
     "RowCodec",
+    "spliced",
     "uncacheable",
 ]

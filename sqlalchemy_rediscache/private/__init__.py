@@ -29,8 +29,8 @@ from .loading import (
 )
 from .sent import (
     default_isolation,
-    has_writing_cte,
     is_text,
+    only_reads,
     sent_by_flush,
     written_tables,
 )
@@ -105,7 +105,6 @@ __all__ = [
     "get_clause",
     "has_connections",
     "has_listeners_after",
-    "has_writing_cte",
     "identity_class",
     "identity_token",
     "in_context",
@@ -116,6 +115,7 @@ __all__ = [
     "mapper_of_instance",
     "may_load",
     "none_present",
+    "only_reads",
     "options_of",
     "other_listeners",
     "own_bindings",

@@ -174,26 +174,23 @@ def add_instances(
         plan: Which value goes where.
         rows: Identity key and values of each.
     """
-    manager = mapper.class_manager
+    manager: Any = mapper.class_manager
     identity_map: Any = session.identity_map
-    states, instance_dict = identity_map._dict, identity_map._wr
-    session_id = session.hash_key
+    states, instance_dict, session_id = identity_map._dict, identity_map._wr, session.hash_key
     names, loaded, expired = plan.names, plan.loaded, plan.expired
     on_load = manager.dispatch.load or None
     on_persistent = session.dispatch.loaded_as_persistent or None
-    new_instance, new, kind = manager.new_instance, manager.class_.__new__, manager.class_
-    plain = _made_plainly(manager)
+    plain, kind, new = _made_plainly(manager), manager.class_, manager.class_.__new__
     made = []
     for key, values in rows:
         if plain:  # new_instance(), without its calls: a quarter of the time of an object
             instance = new(kind)
             state: Any = InstanceState(instance, manager)
-            attributes = instance.__dict__
-            attributes["_sa_instance_state"] = state
+            instance.__dict__["_sa_instance_state"] = state
         else:
-            instance = new_instance()
+            instance = manager.new_instance()
             state = instance._sa_instance_state
-            attributes = instance.__dict__
+        attributes = instance.__dict__
         state.key = key
         if key[2] is not None:
             state.identity_token = key[2]
@@ -223,10 +220,11 @@ def _made_plainly(manager: Any) -> bool:
 
     ``sqlalchemy.ext.instrumentation`` may bring other states, a class its own ``__setattr__``.
     """
+    own_setattr: Any = manager.class_.__setattr__
     return (
         type(manager) is ClassManager
         and manager._state_constructor is InstanceState
-        and manager.class_.__setattr__ is object.__setattr__
+        and own_setattr is object.__setattr__
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import ExecutableDDLElement
 
+_READS = "_rediscache_only_reads"
+
 
 def default_isolation(dialect: Dialect) -> str | None:
     """The isolation level of new connections, None while the dialect has not connected."""
@@ -21,10 +23,21 @@ def is_text(compiled: Any) -> bool:
     return getattr(statement, "__visit_name__", "") == "textclause"
 
 
-def has_writing_cte(compiled: Any) -> bool:
+def _has_writing_cte(compiled: Any) -> bool:
     """Does a SELECT write through a common table expression?"""
     ctes = getattr(compiled, "ctes", None) or ()
     return any(getattr(cte.element, "is_dml", False) for cte in ctes)
+
+
+def only_reads(compiled: Any) -> bool:
+    """Is a compiled statement one that writes nothing? It remembers: asked for every statement."""
+    known: bool | None = compiled.__dict__.get(_READS)
+    if known is None:
+        kinds = ("isinsert", "isupdate", "isdelete")  # which a compiled DDL statement lacks
+        writes = any(getattr(compiled, kind, True) for kind in kinds)
+        known = not (writes or is_text(compiled) or _has_writing_cte(compiled))
+        compiled.__dict__[_READS] = known
+    return known
 
 
 def sent_by_flush(context: Any, flushing: bool) -> bool:

@@ -60,10 +60,10 @@ def changed_attributes(state: InstanceState[Any]) -> set[str]:
     An attribute that was assigned the value it had is no change: SQLAlchemy sends nothing for it,
     and what the database has may be newer. What was set to an SQL expression is expired by now.
     """
-    attributes = state.dict
+    attributes, manager = state.dict, state.manager
     found = set(state.expired_attributes)
     for name, before in state.committed_state.items():
-        impl = state.manager[name].impl
+        impl = manager[name].impl
         if not impl.accepts_scalar_loader:
             continue  # a relationship: the columns behind it are attributes of their own
         if name not in attributes or impl.is_equal(attributes[name], before) is not True:

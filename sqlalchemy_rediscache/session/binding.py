@@ -119,7 +119,8 @@ class Binding:
             self._factory.set(listened)
         self._listened = listened
         for name, listener in self._listeners():
-            event.listen(listened, name, listener)
+            # Before the application's: what these change after a flush was not sent by it.
+            event.listen(listened, name, listener, insert=name == "after_flush")
 
     def _listeners(self) -> list[tuple[str, Any]]:
         found = self.hooks.listeners()

@@ -48,9 +48,7 @@ class EngineEvents:
     def __init__(self, services: Services, plans: Plans) -> None:
         self._services = services
         self._plans = plans
-        self._watched: weakref.WeakKeyDictionary[Dialect, weakref.ref[Engine]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._watched: weakref.WeakSet[Dialect] = weakref.WeakSet()
         self._key = f"_rediscache_unit_{id(self):x}"
         self._key_at_once = f"_rediscache_at_once_{id(self):x}"
 
@@ -75,17 +73,18 @@ class EngineEvents:
         """Listen to an engine; once is enough for all that share its dialect."""
         if not isinstance(engine, Engine) or engine.dialect in self._watched:
             return  # the former: an application's tests stand something in for it
-        self._watched[engine.dialect] = weakref.ref(engine)
+        self._watched.add(engine.dialect)
         for name, listener in self._listeners():
-            event.listen(engine, name, listener)
+            event.listen(engine.dialect, name, listener)
 
     def unwatch(self) -> None:
         """Stop listening to all engines."""
-        for watched in list(self._watched.values()):
-            engine = watched()
-            for name, listener in self._listeners() if engine is not None else ():
-                if event.contains(engine, name, listener):
-                    event.remove(engine, name, listener)
+        # By the dialect and not by the engine it was met with, which may be gone before it: one
+        # made by `execution_options()` shares the dialect of an engine that goes on.
+        for dialect in list(self._watched):
+            for name, listener in self._listeners():
+                if event.contains(dialect, name, listener):
+                    event.remove(dialect, name, listener)
         self._watched.clear()
 
     def _listeners(self) -> list[tuple[str, Any]]:
@@ -107,13 +106,12 @@ class EngineEvents:
 
     def on_execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         """A statement is about to be sent."""
-        connection: Connection = context.root_connection
         compiled = context.compiled
+        if compiled is not None and private.only_reads(compiled):
+            return
+        connection: Connection = context.root_connection
         if compiled is not None and not private.is_text(compiled):
-            if not (context.isinsert or context.isupdate or context.isdelete or context.isddl):
-                if not private.has_writing_cte(compiled):
-                    return
-            elif private.sent_by_flush(context, self._unit_flushing(connection)):
+            if private.sent_by_flush(context, self._unit_flushing(connection)):
                 unit = self.unit(connection)
                 if unit is not None:
                     unit.wrote = True

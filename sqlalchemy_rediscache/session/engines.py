@@ -34,8 +34,8 @@ class ClassMemo:
         """For which state of the models, the region, for how many attributes."""
         self.access: Any = None
         """Where its rows are when nothing tells scopes apart, see `Services.reading`."""
-        self.plan: tuple[object, Any] | None = None
-        """For which state of the models, the write plan."""
+        self.plan: tuple[object, Any, int] | None = None
+        """For which state of the models, the write plan, for how many attributes."""
 
 
 class EngineInfo:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from .. import private
@@ -15,7 +14,8 @@ from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
 from .engines import EngineInfo
-from .plans import Emptied, Plans
+from .events_seen import may_change_what_was_sent
+from .plans import Emptied, Plans, WritePlan
 from .triggers import none_on
 from .unit import Unit, unit_of
 
@@ -31,31 +31,39 @@ class Flushes:
         """Note the written rows: identities and changes are still known, values are final."""
         unit = unit_of(session)
         unit.wrote = True
-        kinds: dict[tuple[Mapper[Any], EngineInfo], _Kind] = {}
-        engines: dict[Mapper[Any], EngineInfo] = {}
-        for state, deleted in private.flushed_states(context):
+        kinds: dict[Mapper[Any], _Kind] = {}
+        columns: dict[Mapper[Any], frozenset[str]] = {}
+        flushed = list(private.flushed_states(context))
+        mappers = {state.mapper for state, _ in flushed}
+        unsure = may_change_what_was_sent(mappers, len(flushed))
+        for state, deleted in flushed:
             mapper = state.mapper
             changed = private.changed_attributes(state)
-            untold = state.key is not None and not deleted and not _touches_columns(mapper, changed)
-            if untold and mapper.version_id_col is None:
-                continue
-            engine = engines.get(mapper)
-            if engine is None:
-                engine = self._engine(session, mapper, state)
-                if session.connection_callable is None:
-                    engines[mapper] = engine
-            kind = kinds.get((mapper, engine))
+            untold = False
+            if state.key is not None and not deleted:
+                names = columns.get(mapper)
+                if names is None:
+                    names = columns[mapper] = frozenset(mapper.column_attrs.keys())
+                untold = names.isdisjoint(changed)
+                if untold and mapper.version_id_col is None:
+                    continue
+            kind = kinds.get(mapper)
             if kind is None:
-                kind = kinds[mapper, engine] = self._kind(session, unit, engine, mapper)
-            if untold:  # an UPDATE of a version alone leaves no trace: there may have been one
+                kind = self._kind(session, unit, self._engine(session, mapper, state), mapper)
+                if session.connection_callable is None:  # else each object has its database
+                    kinds[mapper] = kind
+            # An UPDATE of a version alone leaves no trace: there may have been one.
+            if untold or unsure:
                 kind = kind._replace(published=None)
             _note(unit, kind, state, deleted=deleted, changed=changed)
 
     def _engine(
         self, session: Session, mapper: Mapper[Any], state: InstanceState[Any]
     ) -> EngineInfo:
-        bind: Engine | Connection
-        if session.connection_callable is not None:  # sharded: each object has its database
+        bind: Any
+        if private.own_bindings(session):
+            bind = session.bind
+        elif session.connection_callable is not None:  # sharded
             bind = session.connection_callable(mapper, state.obj())
         else:
             bind = session.get_bind(mapper=mapper)
@@ -66,41 +74,61 @@ class Flushes:
         plan = self._plans.plan(mapper, engine)
         schema_map = self._services.schema_map(unit, engine)
         namespace = self._services.namespace(session)
+        scope = (namespace, tuple(schema_map.items()) if schema_map else None)
+        kind: _Kind | None = plan.kinds.get(scope)
+        if kind is None:
+            kind = plan.kinds[scope] = _made(plan, engine, mapper, namespace, schema_map)
+        if kind.published is not None and not self._as_sent(session, unit, engine, mapper):
+            kind = kind._replace(published=None)
+        return kind
 
-        def places(regions: Iterable[Emptied]) -> tuple[Place, ...]:
-            return tuple(engine.place(region, namespace, schema_map) for region in regions)
-
-        published: Region | None = None
-        if plan.region is not None and plan.region.policy.write == "through":
-            own = engine.region(mapper)
-            if own is not None and own.whole and self._as_sent(session, engine, mapper):
-                published = own
-        return _Kind(
-            region=plan.region,
-            place=None if plan.region is None else places((plan.region,))[0],
-            published=published,
-            beside=places(plan.beside),
-            on_delete=places(plan.on_delete),
-            on_key_change=places(plan.on_key_change),
-        )
-
-    @staticmethod
-    def _as_sent(session: Session, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
+    def _as_sent(
+        self, session: Session, unit: Unit, engine: EngineInfo, mapper: Mapper[Any]
+    ) -> bool:
         if session.connection_callable is not None:
             return False
-        return none_on(session.connection(bind_arguments={"mapper": mapper}), engine, mapper)
+        connections = unit.connections
+        if len(connections) == 1 and self._services.engine(connections[0].engine) is engine:
+            connection = connections[0]
+        else:
+            connection = session.connection(bind_arguments={"mapper": mapper})
+        return none_on(connection, engine, mapper)
 
 
 class _Kind(NamedTuple):
-    """What the rows of one class mean in one flush."""
+    """What the rows of one class mean to one tenant, under one schema map."""
 
     region: Region | None
     place: Place | None
     published: Region | None
     """How their values are published; None to publish nothing."""
+    keys: frozenset[str]
+    """The attributes of the primary key."""
     beside: tuple[Place, ...]
     on_delete: tuple[Place, ...]
     on_key_change: tuple[Place, ...]
+
+
+def _made(
+    plan: WritePlan, engine: EngineInfo, mapper: Mapper[Any], namespace: object, schema_map: Any
+) -> _Kind:
+    def places(regions: Iterable[Emptied]) -> tuple[Place, ...]:
+        return tuple(engine.place(region, namespace, schema_map) for region in regions)
+
+    published: Region | None = None
+    if plan.region is not None and plan.region.policy.write == "through":
+        own = engine.region(mapper)
+        if own is not None and own.whole:
+            published = own
+    return _Kind(
+        region=plan.region,
+        place=None if plan.region is None else places((plan.region,))[0],
+        published=published,
+        keys=plan.keys,
+        beside=places(plan.beside),
+        on_delete=places(plan.on_delete),
+        on_key_change=places(plan.on_key_change),
+    )
 
 
 def _note(
@@ -112,46 +140,64 @@ def _note(
         regions.update(kind.on_delete)
     if kind.region is None or kind.place is None:
         return
-    now = tuple(state.mapper.primary_key_from_instance(state.obj()))
-    before = state.key[1] if state.key is not None else now
-    moved = before != now
-    if moved:
-        regions.update(kind.on_key_change)
-    for identity in {before, now}:
-        token = kind.region.identity.token(identity)
+    identities: tuple[Any, ...]
+    if state.key is not None and kind.keys.isdisjoint(changed):
+        identities = (state.key[1],)
+    else:
+        now = tuple(state.mapper.primary_key_from_instance(state.obj()))
+        before = state.key[1] if state.key is not None else now
+        identities = (now,) if before == now else (before, now)
+        if before != now:
+            regions.update(kind.on_key_change)
+    write = None
+    if kind.published is not None and not deleted and len(identities) == 1:
+        write = _row_write(kind.published, state, changed)
+    for identity in identities:
+        token = kind.region.identity.key(identity)
         if token is None:  # a key whose type is not the column's: its row can't be named
             regions.add(kind.place)
-            continue
-        write = None
-        if kind.published is not None and not deleted and not moved:
-            write = _row_write(kind.published, state, changed)
-        unit.writes.row(kind.place, token.encode(), write)
-
-
-def _touches_columns(mapper: Mapper[Any], changed: set[str]) -> bool:
-    return any(name in mapper.column_attrs for name in changed)
+        else:
+            unit.writes.row(kind.place, token, write)
 
 
 def _row_write(region: Region, state: InstanceState[Any], changed: set[str]) -> RowWrite | None:
     """The new values of a row that a flush wrote, None unless all of them are certain."""
-    attributes = state.dict
     fresh = state.key is None
-    stored = region.codec.stored
-    values: dict[int, Any] = {}
-    if not fresh and region.follows_apart:
+    values = _inserted(region, state, changed) if fresh else _updated(region, state, changed)
+    return None if values is None else RowWrite(region, fresh, values)
+
+
+def _updated(region: Region, state: InstanceState[Any], changed: set[str]) -> dict[int, Any] | None:
+    if region.follows_apart:
         return None
-    for place, attribute, certain, follows, null_when_unset in region.written:
-        if not fresh and not follows and attribute not in changed:
-            continue
+    attributes, stored = state.dict, region.codec.stored
+    values: dict[int, Any] = {}
+    names = changed | region.followers if region.followers else changed
+    for name in names:
+        for place, attribute, certain, _, _ in region.written_by.get(name, ()):
+            if not certain or attribute not in attributes:
+                return None  # the database made the value
+            value = values[place] = stored(place, attributes[attribute])
+            if value is INEXACT:
+                return None
+    return values
+
+
+def _inserted(
+    region: Region, state: InstanceState[Any], changed: set[str]
+) -> dict[int, Any] | None:
+    attributes, stored = state.dict, region.codec.stored
+    values: dict[int, Any] = {}
+    for place, attribute, certain, _, null_when_unset in region.written:
         if not certain:
             return None
         if attribute in attributes:
             value = stored(place, attributes[attribute])
-        elif fresh and null_when_unset and attribute not in changed:
+        elif null_when_unset and attribute not in changed:
             value = stored(place, None)
         else:
             return None  # the database made the value
         if value is INEXACT:
             return None
         values[place] = value
-    return RowWrite(region, fresh, values)
+    return values

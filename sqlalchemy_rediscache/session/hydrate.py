@@ -35,18 +35,34 @@ def hydrate_all(
     None where SQLAlchemy's own loading has to see a row: a listener wants to know the query, or an
     object of the session lacks attributes, which it would take from its row.
     """
-    key_of = region.identity_of
     if region.only_class:
-        # No row can be of another class, and as a rule none of them is in the session.
-        mapper = region.mapper
-        if not only_own_listeners(mapper.class_manager.dispatch.load):
-            return None
-        kind = private.identity_class(mapper)
-        keys = [(kind, key_of(values), shard) for values in rows]
-        if private.none_present(session, keys):
-            pairs = zip(keys, rows, strict=True)
-            return private.add_instances(session, mapper, load_path, region.hydration(mapper), pairs)
+        made = _all_fresh(session, region, rows, shard, load_path)
+        if made is not None:
+            return made
+    return _mixed(session, region, rows, shard, load_path)
+
+
+def _all_fresh(
+    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+) -> list[Any] | None:
+    """The objects of rows that are all of the region's own class, none of them in the session."""
+    mapper = region.mapper
+    if not only_own_listeners(mapper.class_manager.dispatch.load):
+        return None
+    kind, key_of = private.identity_class(mapper), region.identity_of
+    keys = [(kind, key_of(values), shard) for values in rows]
+    if len(keys) != len(set(keys)) or not private.none_present(session, keys):
+        return None
+    plan = region.hydration(mapper)
+    return private.add_instances(session, mapper, load_path, plan, zip(keys, rows, strict=True))
+
+
+def _mixed(
+    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+) -> list[Any] | None:
+    """The objects of rows of several classes, or of which some are in the session."""
     known = session.identity_map
+    key_of = region.identity_of
     found: list[Any] = []
     fresh: dict[Any, list[tuple[int, Any, Sequence[Any]]]] = {}
     kinds: dict[Any, Any] = {}

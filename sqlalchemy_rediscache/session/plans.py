@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
+from .. import private
 from ..models import Models, tables_of
 from ..region import KeySpace, Region
 from .engines import EngineInfo
@@ -28,12 +29,16 @@ class WritePlan:
         beside: Regions of other classes on the same tables under other keys: emptied whole.
         on_delete: Regions whose rows the database changes when rows are deleted.
         on_key_change: Regions whose rows the database changes when keys are updated.
+        keys: The attributes of the primary key.
+        kinds: What flushes made of this plan, for each tenant and schema map.
     """
 
     region: Region | None
     beside: tuple[Emptied, ...]
     on_delete: tuple[Emptied, ...]
     on_key_change: tuple[Emptied, ...]
+    keys: frozenset[str]
+    kinds: dict[Any, Any] = field(default_factory=dict, compare=False)
 
 
 class Plans:
@@ -49,8 +54,9 @@ class Plans:
     def plan(self, mapper: Mapper[Any], engine: EngineInfo) -> WritePlan:
         """The plan of a class on an engine."""
         memo = engine.memo(mapper)
-        if memo.plan is not None and memo.plan[0] is self._models.version:
-            return memo.plan[1]  # type: ignore[no-any-return]
+        known, count = memo.plan, private.property_count(mapper)
+        if known is not None and known[0] is self._models.version and known[2] == count:
+            return known[1]  # type: ignore[no-any-return]
         tables = tables_of(mapper)
         region = engine.region(mapper)
         if region is None:  # a class that is not cached, of a hierarchy that is
@@ -62,8 +68,9 @@ class Plans:
             tuple(one for one in self.of_tables(tables, engine) if one.name != name),
             self.of_tables(_reached(tables, "ondelete"), engine),
             self.of_tables(_reached(tables, "onupdate"), engine),
+            frozenset(mapper.get_property_by_column(one).key for one in mapper.primary_key),
         )
-        memo.plan = (self._models.version, plan)
+        memo.plan = (self._models.version, plan, count)
         return plan
 
     def of_tables(self, tables: Iterable[Table], engine: EngineInfo) -> tuple[Emptied, ...]:

@@ -71,6 +71,9 @@ class Transactions:
         unit = end_unit(session)
         if unit is None:
             return
+        if unit.untouched:
+            self._engine_events.forget(unit)
+            return
         if unit.leases:
             left = [lease for lease in unit.leases.values() if lease is not None]
             self._services.reads.give_back(self._scripts(unit), left)
@@ -83,7 +86,7 @@ class Transactions:
     def _release(self, unit: Unit, *, committed: bool) -> None:
         if unit.writes.token or unit.writes.owed:
             self._services.writes.release(self._scripts(unit), unit.writes, committed=committed)
-        unit.writes = type(unit.writes)()
+        unit.writes = None
 
     def _scripts(self, unit: Unit) -> Scripts:
         return self._services.scripts(unit.is_async)

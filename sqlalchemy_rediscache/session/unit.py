@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -30,8 +31,6 @@ class Unit:
             them: before any snapshot.
         view: What the transaction sees; None until somebody asks, see `Services.view`.
         schema_map: The schema map of the first connection, once the view is known.
-        writes: What it wrote.
-        leases: Rows looked up by key whose SELECT is about to come, with the lease if granted.
         wrote: It has written something, cached or not: it fills nothing until it ends.
         flushing: A flush is under way.
         closed: The cache stays out of this transaction's reads.
@@ -43,41 +42,47 @@ class Unit:
         session: Whose transaction it is; None for one that no session of ours began.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "closed",
-        "committing",
-        "connections",
-        "doubtful",
-        "flushing",
-        "is_async",
-        "leases",
-        "leave",
-        "mixed",
-        "schema_map",
-        "session",
-        "stamps",
-        "view",
-        "writes",
-        "wrote",
-    )
+    # What most transactions never need is made when it is first asked for.
+    _writes: WriteSet | None = None
+    _leases: dict[tuple[Place, bytes, bytes], Lease | None] | None = None
+    stamps: Mapping[bytes, bytes | None] = MappingProxyType({})
+    view: View | None = None
+    schema_map: Any = None
+    wrote = False
+    flushing = False
+    closed = False
+    committing = False
+    doubtful = False
+    is_async = False
+    mixed = False
+    leave: Callable[[Unit], None] | None = None
+    session: weakref.ref[Session] | None = None
 
     def __init__(self) -> None:
         self.connections: list[Connection] = []
-        self.stamps: dict[bytes, bytes | None] = {}
-        self.view: View | None = None
-        self.schema_map: Any = None
-        self.writes = WriteSet()
-        self.leases: dict[tuple[Place, bytes, bytes], Lease | None] = {}
-        self.wrote = False
-        self.flushing = False
-        self.closed = False
-        self.committing = False
-        self.doubtful = False
-        self.is_async = False
-        self.mixed = False
-        self.leave: Callable[[Unit], None] | None = None
-        self.session: weakref.ref[Session] | None = None
+
+    @property
+    def writes(self) -> WriteSet:
+        """What it wrote."""
+        if self._writes is None:
+            self._writes = WriteSet()
+        return self._writes
+
+    @writes.setter
+    def writes(self, writes: WriteSet | None) -> None:
+        self._writes = writes
+
+    @property
+    def leases(self) -> dict[tuple[Place, bytes, bytes], Lease | None]:
+        """Rows looked up by key whose SELECT is about to come, with the lease if granted."""
+        if self._leases is None:
+            self._leases = {}
+        return self._leases
+
+    @property
+    def untouched(self) -> bool:
+        """Did it write nothing and borrow nothing?"""
+        return self._writes is None and not self._leases
 
 
 def unit_of(session: Session) -> Unit:

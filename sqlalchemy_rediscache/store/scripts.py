@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgpack
-from redis.exceptions import NoScriptError, ResponseError
 
 from ..errors import CacheUnavailable
 from .answers import (
@@ -18,58 +17,34 @@ from .answers import (
     Published,
     Reading,
     State,
-    load_script,
 )
+from .calls import Call, Calls
 from .read_call import ReadCall, undo_of
-from .server import ServerIdentity
-from .tokens import Tokens
 from .transport import Frame, Transport
-from .wire import integer, pack
+from .wire import integer
 
 _NOTHING: Final = Published(b"", b"", 0)
 """Tells ``release`` to publish nothing in a row."""
 
 
 class Scripts:
-    """Calls the scripts over a transport and keeps each guard's generation between calls.
+    """The protocol of rows.
 
     Args:
-        transport: Where calls go.
-        server: What is known of the server.
-        tokens: Makes lease, lock and generation names.
-        lock_ttl: Seconds after which the lock of a writer that died is void.
-        lease_ttl: Seconds that a reader has to fill.
-        max_bytes: Values larger than this are never served.
-        generations: Generation of each guard as last seen; shared by all transports of a store.
-        called: Called once for each round trip.
+        calls: How scripts are called.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        server: ServerIdentity,
-        tokens: Tokens,
-        *,
-        lock_ttl: float,
-        lease_ttl: float,
-        max_bytes: int,
-        generations: dict[bytes, bytes],
-        called: Callable[[], None],
-    ) -> None:
-        self.transport = transport
-        self._undoes = transport.cancellable
-        self.tokens = tokens
-        self._server = server
-        self._lock_ms = integer(lock_ttl * 1000)
-        self._lease_ms = integer(lease_ttl * 1000)
-        self._max_bytes = integer(max_bytes)
-        self._generations = generations
-        self._called = called
-        self._scripts = {
-            name: load_script(name) for name in ("read", "fill", "lock", "release", "invalidate")
-        }
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.tokens = calls.tokens
+        self._undoes = calls.transport.cancellable
         self._read_calls: dict[tuple[bytes, bytes], ReadCall] = {}
         """For each guard and field."""
+
+    @property
+    def transport(self) -> Transport:
+        """Where calls go."""
+        return self.calls.transport
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -97,7 +72,7 @@ class Scripts:
         """
         call = self._read_call("read", guard, prefix, field)
         token = self.tokens.new()
-        known = self._generations.get(guard, token)
+        known = self.calls.generations.get(guard, token)
         tail = call.tail(lease=lease, stamp=stamp, refresh=refresh)
         while True:
             rows = [call.key(known, name) for name in tokens]
@@ -106,11 +81,11 @@ class Scripts:
                 frame = call.one(rows[0], known, token, tail)
             else:
                 frame = call.many(rows, known, token, tail)
-            reply = self._send(frame, undo)
+            reply = self.calls.send(frame, undo)
             if reply.__class__ is bytes:
                 return Reading((reply,), None, False, True), (None,)
             code, current = reply[0], reply[1]
-            self._generations[guard] = current
+            self.calls.generations[guard] = current
             if code == OTHER_GENERATION:
                 known = current
                 continue
@@ -131,13 +106,13 @@ class Scripts:
         call = self._read_calls.get((guard, field))
         if call is None:
             call = self._read_calls[guard, field] = ReadCall(
-                self._server,
-                self._scripts[script].sha,
+                self.calls.server,
+                self.calls.sha(script),
                 guard,
                 prefix,
-                lock_ms=self._lock_ms,
-                lease_ms=self._lease_ms,
-                max_bytes=self._max_bytes,
+                lock_ms=self.calls.lock_ms,
+                lease_ms=self.calls.lease_ms,
+                max_bytes=self.calls.max_bytes,
                 field=field,
             )
         return call
@@ -160,12 +135,9 @@ class Scripts:
         tail: list[bytes] = []
         for lease, value, ttl_ms in filled:
             tail += (lease.field, value, integer(ttl_ms))
-        head = [first.generation, first.token, b"%hold%", self._lock_ms]
         keys = [first.guard, *(lease.row for lease, _, _ in filled)]
-        self._post(
-            self._frame("fill", [(keys, head + tail)]),
-            lambda replies: told(None if replies is None else replies[0]),
-        )
+        call = Call("fill", keys, first.generation, first.token, tail)
+        self.calls.post([call], lambda replies: told(None if replies is None else replies[0]))
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -184,55 +156,69 @@ class Scripts:
             calls = []
             for index, (guard, prefix, names, fields) in enumerate(wanted):
                 if index not in held:
-                    known = self._generations.get(guard, token)
+                    known = self.calls.generations.get(guard, token)
                     if fields and fields.count(fields[0]) == len(fields):
                         fields = fields[:1]  # noqa: PLW2901
-                    arguments = [known, token, b"%hold%", self._lock_ms,
-                                 b"0" if names else b"1", *fields]  # fmt: skip
-                    calls.append((index, _keys(guard, prefix, known, names), arguments))
-            replies = self._call_all("lock", [call[1:] for call in calls])
-            for (index, keys, _), packed in zip(calls, replies, strict=True):
+                    keys = _keys(guard, prefix, known, names)
+                    arguments = (b"0" if names else b"1", *fields)
+                    calls.append((index, Call("lock", keys, known, token, arguments)))
+            replies = self.calls.run([call for _, call in calls])
+            for (index, call), packed in zip(calls, replies, strict=True):
                 reply = msgpack.unpackb(packed, raw=True)
-                self._generations[keys[0]] = reply[1]
+                self.calls.generations[call.keys[0]] = reply[1]
                 if reply[0] == 0:
                     held[index] = Held(reply[1], reply[2])
         return [held[index] for index in range(len(wanted))]
 
     def release(
-        self,
-        held: Sequence[HeldRows],
-        token: bytes,
-    ) -> int:
-        """Release what `lock` held and publish (script ``release``), all in one round trip.
+        self, held: Sequence[HeldRows], token: bytes, told: Callable[[int | None], None]
+    ) -> None:
+        """Release what `lock` held and publish (script ``release``).
+
+        Nobody waits for the answer: see `Transport.post`. Until the server has it, the rows stay
+        locked, and are read from the database.
 
         Args:
             held: For each guard: guard, key prefix, the generation at lock time, row names (none:
                 the whole region) and for each row what to publish, nothing at all for none.
             token: The writer's token.
+            told: Called once, now or later, with how many rows were published, None when nobody
+                knows: the lock expires by itself then.
 
-        Returns:
-            How many rows were published.
+        Raises:
+            CacheUnavailable: It could not be sent.
         """
-        published = 0
-        waiting: list[HeldRows] = list(held)
-        while waiting:
-            calls = []
-            for guard, prefix, generation, names, values in waiting:
-                arguments = [generation, token, b"%hold%", self._lock_ms,
-                             b"0" if names else b"1", _packed(values)]  # fmt: skip
-                calls.append((_keys(guard, prefix, generation, names), arguments))
-            replies = self._call_all("release", calls)
-            again: list[HeldRows] = []
-            for one, packed in zip(waiting, replies, strict=True):
-                reply = msgpack.unpackb(packed, raw=True)
-                guard, prefix, _, names, _ = one
-                self._generations[guard] = reply[1]
-                if reply[0] == 1:  # renamed meanwhile: empty the rows under their new names
-                    again.append((guard, prefix, reply[1], names, ()))
-                else:
-                    published += reply[2]
-            waiting = again
-        return published
+
+        def _calls(waiting: Sequence[HeldRows]) -> list[Call]:
+            return [
+                Call("release", _keys(guard, prefix, generation, names), generation, token,
+                     (b"0" if names else b"1", _packed(values)))
+                for guard, prefix, generation, names, values in waiting
+            ]  # fmt: skip
+
+        def answered(replies: list[Any] | None) -> None:
+            # Sent once more where it was lost: for one token it may run twice.
+            published = 0
+            waiting = held
+            try:
+                while waiting:
+                    if replies is None:
+                        replies = self.calls.run(_calls(waiting))
+                    again: list[HeldRows] = []
+                    for one, packed in zip(waiting, replies, strict=True):
+                        reply = msgpack.unpackb(packed, raw=True)
+                        self.calls.generations[one[0]] = reply[1]
+                        if reply[0] == 1:  # renamed meanwhile: empty the rows under the new names
+                            again.append((one[0], one[1], reply[1], one[3], ()))
+                        else:
+                            published += reply[2]
+                    waiting, replies = again, None
+            except CacheUnavailable:
+                told(None)
+                return
+            told(published)
+
+        self.calls.post(_calls(held), answered)
 
     def invalidate(self, wanted: Sequence[tuple[bytes, bytes, Sequence[bytes]]]) -> None:
         """Empty rows, or whole regions (script ``invalidate``).
@@ -245,12 +231,12 @@ class Scripts:
         while waiting:
             calls = []
             for guard, prefix, names in waiting:
-                known = self._generations.get(guard, token)
+                known = self.calls.generations.get(guard, token)
                 keys = _keys(guard, prefix, known, names)
-                calls.append((keys, [known, token, b"%hold%", self._lock_ms]))
+                calls.append(Call("invalidate", keys, known, token, ()))
             again = []
-            for one, reply in zip(waiting, self._call_all("invalidate", calls), strict=True):
-                self._generations[one[0]] = reply[1]
+            for one, reply in zip(waiting, self.calls.run(calls), strict=True):
+                self.calls.generations[one[0]] = reply[1]
                 if reply[0] == 1:
                     again.append(one)
             waiting = again
@@ -273,7 +259,7 @@ class Scripts:
         tags = {guard[: -len(b"guard")] for guard in guards}
         rows = [key for key in keys if key[: key.rfind(b"}:") + 2] in tags and key not in guards]
         for start in range(0, len(rows), 500):
-            self.command(b"UNLINK", *rows[start : start + 500])
+            self.calls.command(b"UNLINK", *rows[start : start + 500])
         return len(guards)
 
     # -- plain commands -----------------------------------------------------------------------
@@ -282,86 +268,16 @@ class Scripts:
         """Every key that matches a pattern; some may come twice or be gone by now."""
         cursor, found = b"0", list[bytes]()
         while True:
-            cursor, keys = self.command(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"500")
+            cursor, keys = self.calls.command(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"500")
             found += keys
             if cursor == b"0":
                 return found
 
-    def command(self, *parts: bytes) -> Any:
-        """Run one command of Redis that is no script."""
-        packed = pack(parts)
-        return self._send(lambda run: packed)
-
-    # -- calls --------------------------------------------------------------------------------
-
-    def _post(self, frame: Frame, told: Callable[[list[Any] | None], None]) -> None:
-        """Send one call; `told` gets its replies, or None when they are lost or a refusal."""
-
-        def answered(replies: list[Any] | None) -> None:
-            # In the middle of somebody else's call: nothing may be raised.
-            try:
-                if replies is not None and isinstance(replies[0], NoScriptError):
-                    replies = [self._send(frame)]
-                elif replies is not None:
-                    _raise_refusal(replies[0])
-            except CacheUnavailable:
-                replies = None
-            told(replies)
-
-        self._called()
-        self.transport.post(frame, 1, answered)
-
-    def _call_all(self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]) -> list[Any]:
-        frame = self._frame(name, calls)
-        self._called()
-        replies = self.transport.exchange(frame, len(calls))
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
-            self._load_scripts()
-            self._called()
-            replies = self.transport.exchange(frame, len(calls))
-        for reply in replies:
-            _raise_refusal(reply)
-        return replies
-
-    def _frame(self, name: str, calls: Sequence[tuple[list[bytes], list[bytes]]]) -> Frame:
-        sha = self._scripts[name].sha
-
-        def frame(run: bytes) -> bytes:
-            hold = self._server.hold_ms()
-            return b"".join(
-                pack((b"EVALSHA", sha, b"%d" % len(keys), *keys, run, arguments[0],
-                      arguments[1], hold, *arguments[3:]))
-                for keys, arguments in calls
-            )  # fmt: skip
-
-        return frame
-
-    def _send(self, frame: Frame, undo: Frame | None = None) -> Any:
-        """One command, one reply."""
-        self._called()
-        reply = self.transport.exchange(frame, 1, undo)[0]
-        if isinstance(reply, ResponseError):
-            if isinstance(reply, NoScriptError):
-                self._load_scripts()
-                self._called()
-                reply = self.transport.exchange(frame, 1, undo)[0]
-            _raise_refusal(reply)
-        return reply
-
-    def _load_scripts(self) -> None:
-        load = b"".join(pack((b"SCRIPT", b"LOAD", one.text)) for one in self._scripts.values())
-        self._called()
-        self.transport.exchange(lambda run: load, len(self._scripts))
+    # -- parts --------------------------------------------------------------------------------
 
     def _undo(self, guard: bytes, generation: bytes, token: bytes, rows: Sequence[bytes]) -> Frame:
-        sha = self._scripts["fill"].sha
-        return undo_of(sha, guard, generation, token, self._lock_ms, rows)
-
-
-def _raise_refusal(reply: Any) -> None:
-    if isinstance(reply, ResponseError):
-        raise CacheUnavailable(f"Redis refused a command of the cache: {reply}") from reply
+        sha = self.calls.sha("fill")
+        return undo_of(sha, guard, generation, token, self.calls.lock_ms, rows)
 
 
 def _keys(guard: bytes, prefix: bytes, generation: bytes, names: Sequence[bytes]) -> list[bytes]:

@@ -10,6 +10,7 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address, Deadlines, redacted
+from .calls import Calls
 from .embedded import EmbeddedServer
 from .scripts import Scripts
 from .server import ServerIdentity, run_id
@@ -75,14 +76,17 @@ class Store:
 
     def _scripts(self, transport: Transport) -> Scripts:
         return Scripts(
-            transport,
-            self.server,
-            self.tokens,
-            lock_ttl=self._settings.lock_ttl,
-            lease_ttl=self._settings.lease_ttl,
-            max_bytes=self._settings.max_bytes,
-            generations=self._generations,
-            called=self._called,
+            Calls(
+                transport,
+                self.server,
+                self.tokens,
+                ("read", "fill", "lock", "release", "invalidate"),
+                lock_ttl=self._settings.lock_ttl,
+                lease_ttl=self._settings.lease_ttl,
+                max_bytes=self._settings.max_bytes,
+                generations=self._generations,
+                called=self._called,
+            )
         )
 
     @property

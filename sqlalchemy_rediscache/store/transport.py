@@ -5,8 +5,8 @@ is written once, in blocking style: SQLAlchemy runs a session of an asyncio appl
 greenlet, where the asyncio transport can wait through the `await_` it is given.
 
 What nobody waits for (a fill, a release) is posted: sent at once, its answer read by whoever uses
-the connection next. That saves its sender the time in which the server wakes up, works and wakes the
-sender up again: on an ordinary virtual machine, half of what a miss costs.
+the connection next. Its sender is spared the time in which the server wakes up, works, and wakes it
+up again: on an ordinary virtual machine 50 us and more.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ class Plain(CacheMixin, Base):
 class SteppedTransport:
     """Stands before a cache's transport: each exchange is a step of the running actor."""
 
+    cancellable = False
+
     def __init__(self, inner: Any, world: World, cache: RedisCache) -> None:
         self._inner = inner
         self._world = world
@@ -144,13 +146,13 @@ class World:
                         for engine in self.engines]  # fmt: skip
             self._snapshot = list(map(self._enabled, self.caches, isolated))
         for cache in self.caches:
-            scripts = cache._services.store.blocking
-            scripts.transport = SteppedTransport(scripts.transport, self, cache)
+            calls = cache._services.store.blocking.calls
+            calls.transport = SteppedTransport(calls.transport, self, cache)
         self._learn_scripts()
 
     def _learn_scripts(self) -> None:
         """Note which script is which, and have the server know them."""
-        scripts = self.caches[0]._services.store.blocking._scripts
+        scripts = self.caches[0]._services.store.blocking.calls._scripts
         for name, script in scripts.items():
             self.script_names[script.sha] = name
             self.script_texts[name] = script.text.decode()

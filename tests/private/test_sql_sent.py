@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sqlalchemy_rediscache import private
+from sqlalchemy_rediscache.private import sent
 from tests.private.models import Animal, Base, Child, Dog, Parent, plain_table
 
 
@@ -166,7 +167,7 @@ def test_orm_returning_statements_are_unwrapped() -> None:
 )
 def test_common_table_expressions_that_write(statement: Any, writes: bool) -> None:
     """A SELECT whose CTE writes is told from others."""
-    assert private.has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
+    assert sent._has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
 
 
 @pytest.mark.parametrize(
@@ -208,3 +209,22 @@ def test_kinds_of_statements(empty: Engine, send: Callable[[Connection], Any], k
     with empty.connect() as connection:
         send(connection)
     assert kinds == [{kind} - {""}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        (lambda: select(Parent), True),
+        (lambda: insert(Parent), False),
+        (lambda: update(Parent).values(name="x"), False),
+        (lambda: delete(Parent), False),
+        (lambda: text("SELECT 1"), False),
+        (lambda: CreateTable(Parent.__table__), False),  # type: ignore[arg-type]
+        (lambda: select(insert(Parent).returning(Parent.id).cte()), False),
+    ],
+)
+def test_what_only_reads(empty: Engine, statement: Callable[[], Any], reads: bool) -> None:
+    """Only a SELECT without a writing CTE is known to read; the answer is remembered."""
+    compiled = statement().compile(empty)
+    assert private.only_reads(compiled) is reads
+    assert private.only_reads(compiled) is reads

@@ -10,6 +10,7 @@ import redis
 from sqlalchemy_rediscache import private
 from sqlalchemy_rediscache.store import Lease, Published, Reading, Scripts, State, Store
 from sqlalchemy_rediscache.store import StoreSettings as Settings
+from sqlalchemy_rediscache.store.answers import HeldRows
 
 FIELD = b"row:12345678"
 OTHER_FIELD = b"grp:87654321"
@@ -67,10 +68,13 @@ class Shelf:
 
     def fill(self, entries: Sequence[tuple[Lease, bytes, int]]) -> int:
         """Fill under leases, wait for the answer: how many were accepted."""
-        accepted: list[int | None] = []
-        self.scripts.fill(entries, accepted.append)
+        return self._told(lambda told: self.scripts.fill(entries, told))
+
+    def _told(self, post: Callable[[Callable[[int | None], None]], None]) -> int:
+        found: list[int | None] = []
+        post(found.append)
         self.scripts.transport.settle()
-        (count,) = accepted
+        (count,) = found
         assert count is not None
         return count
 
@@ -93,7 +97,11 @@ class Shelf:
         """End a lock; with a value publish it in each row."""
         publish = None if value is None else Published(FIELD, value, HOUR)
         call = (self.guard, self.prefix, generation, names, [publish] * len(names))
-        return self.scripts.release([call], token)
+        return self.release_all([call], token)
+
+    def release_all(self, held: Sequence[HeldRows], token: bytes) -> int:
+        """End locks, wait for the answer: how many rows were published."""
+        return self._told(lambda told: self.scripts.release(held, token, told))
 
     def invalidate(self, *names: bytes) -> None:
         """Empty rows, or with none the region."""

@@ -53,7 +53,7 @@ def test_a_writer_alone_publishes(shelf: Shelf, other: Shelf, redis_client: redi
     token, generation, _ = shelf.lock(b"1", b"2")
     held = (shelf.guard, shelf.prefix, generation, (b"1", b"2"),
             (Published(FIELD, b"new", 50_000), None))  # fmt: skip
-    assert shelf.scripts.release([held], token) == 1
+    assert shelf.release_all([held], token) == 1
     assert other.read(b"1") == b"new"
     assert other.read(b"2") is State.LEASED
     assert redis_client.pttl(shelf.key(redis_client, b"1")) <= 50_000
@@ -211,8 +211,12 @@ def test_a_repeated_call_brings_no_stamp_back(shelf: Shelf, other: Shelf, step: 
         sent[:] = [(frame, replies)]
         return once(frame, replies, undo)
 
+    post = shelf.scripts.transport.post
     token, generation, _ = shelf.lock(b"1")
     shelf.scripts.transport.exchange = noted  # type: ignore[method-assign]
+    shelf.scripts.transport.post = (  # type: ignore[method-assign]
+        lambda frame, replies, answered: answered(noted(frame, replies))  # type: ignore[no-untyped-call]
+    )
     try:
         match step:
             case "release":
@@ -224,6 +228,7 @@ def test_a_repeated_call_brings_no_stamp_back(shelf: Shelf, other: Shelf, step: 
                 shelf.invalidate(b"1")
     finally:
         shelf.scripts.transport.exchange = once  # type: ignore[method-assign]
+        shelf.scripts.transport.post = post  # type: ignore[method-assign]
     stamp = other.stamp()
     theirs = other.lock(b"2")
     other.release(theirs[0], theirs[1], b"2")

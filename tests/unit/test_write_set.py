@@ -61,6 +61,27 @@ def test_a_change_is_built_on_the_cached_row(region: Region) -> None:
     assert published(write) is None
 
 
+@pytest.mark.parametrize(("compress_over", "name"), [(None, "n" * 5000), (40, "n"), (40, "n" * 99)])
+def test_a_change_of_a_compressed_row(compress_over: int | None, name: str) -> None:
+    """A row that is stored compressed before, or after, is what encoding it anew gives."""
+    engine = create_engine("sqlite://")
+    policy = CachePolicy(compress_over=compress_over)
+    region = Region(inspect(Child), policy, engine.dialect, 1 << 20)
+    for before in ("o", "o" * 99):
+        found = RowWrite(region, False, {1: name}).built(region.codec.encode([1, before, 7]))
+        assert found is not None
+        assert found.value == region.codec.encode([1, name, 7])
+
+
+def test_a_change_that_makes_a_row_too_large() -> None:
+    """A row of more bytes than the cache takes is not published."""
+    engine = create_engine("sqlite://")
+    region = Region(inspect(Child), CachePolicy(compress_over=None), engine.dialect, 100)
+    cached = region.codec.encode([1, "o" * 60, 7])
+    assert RowWrite(region, False, {1: "n" * 80}).built(cached) is not None
+    assert RowWrite(region, False, {1: "n" * 120}).built(cached) is None
+
+
 @pytest.mark.parametrize("cached", [b"garbage", b"\xc0", b"\x93\x01\x02", b"\x91\x01"])
 def test_a_change_of_what_does_not_decode(region: Region, cached: bytes) -> None:
     """A cached value that is no row is built on by nobody."""
