@@ -48,11 +48,16 @@ def dependencies(
 
     `taggable` says of a column of a table whether the caller can tell values of it apart as the
     database does, and notes each write by them. It must not be true of texts where the database
-    compares them by a collation that takes different texts for equal (MySQL's default), nor of
-    columns whose value a write does not know (computed, set by a trigger).
+    compares them by a collation that takes different texts for equal (MySQL's default, and its
+    padding with spaces), of values with several forms of which the caller does not make one
+    (decimals, times with a zone), nor of columns whose value a write does not know (computed, set
+    by a trigger).
 
     A parameter's value is compared by the database, which may convert it: where it is not exactly
-    of the column's Python type, a caller must take the dependency for one on any row.
+    of the column's Python type, a caller must take the dependency for one on any row. Parameters
+    are found by their keys among those of the statement; a cached form of it has other values.
+
+    A `Table` that is a view in the database is taken for a table: its name is what is written to.
     """
     if not isinstance(statement, ClauseElement):
         return Refusal(f"{type(statement).__name__} is no SELECT of SQLAlchemy's")

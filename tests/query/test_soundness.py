@@ -96,11 +96,14 @@ class Tally:
     def line(self) -> str:
         """The figures, for the report."""
         counts = self.counts
-        unchanged = counts["unchanged"]
+        unchanged, served, tables = (
+            counts[name] for name in ("unchanged", "served", "served by table")
+        )
         return (
             f"{counts['statements']} statements, {unchanged + counts['changed']} writes, 0 stale;"
-            f" of {unchanged} writes that changed nothing, {counts['served'] / unchanged:.1%} left"
-            f" the result served; {counts['served by table'] / unchanged:.1%} by tables alone"
+            f" of {unchanged} writes that changed nothing, {served / unchanged:.1%} left the result"
+            f" served, {tables / unchanged:.1%} by tables alone; of those to a table of the"
+            f" statement {(served - tables) / (unchanged - tables):.1%}"
         )
 
 
