@@ -1,0 +1,8 @@
+"""Cached queries: what of the database the result of a SELECT can depend on."""
+
+from __future__ import annotations
+
+from .dependencies import Dependency, Refusal, dependencies
+from .ways import Tagged
+
+__all__ = ["Dependency", "Refusal", "Tagged", "dependencies"]
