@@ -141,16 +141,18 @@ def _more_rows(tokens: list[Token], index: int, found: list[Token]) -> int:
 
 
 def group_end(tokens: list[Token], index: int) -> int:
-    """Behind the parenthesis that closes the one here."""
+    """Behind the parenthesis that closes the one here, or behind all if none does."""
+    if not _is(tokens, index, TokenType.L_PAREN):
+        return index
     depth = 0
     for place in range(index, len(tokens)):
         if tokens[place].token_type is TokenType.L_PAREN:
             depth += 1
         elif tokens[place].token_type is TokenType.R_PAREN:
             depth -= 1
-        if depth <= 0:
-            return place + 1 if place > index else index
-    return index
+        if not depth:
+            return place + 1
+    return len(tokens)
 
 
 def _is(tokens: list[Token], index: int, kind: TokenType) -> bool:

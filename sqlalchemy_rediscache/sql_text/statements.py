@@ -17,8 +17,7 @@ _PARSED = QUERIES | {
 _RUN_TEXT = frozenset(
     {
         "CONNECTBY", "CROSSTAB", "CROSSTAB2", "CROSSTAB3", "CROSSTAB4", "CROSSTABN", "DBLINK",
-        "DBLINK_EXEC", "DBLINK_SEND_QUERY", "QUERY_TO_XML", "QUERY_TO_XMLSCHEMA",
-        "QUERY_TO_XML_AND_XMLSCHEMA", "TS_REWRITE", "TS_STAT",
+        "DBLINK_EXEC", "DBLINK_SEND_QUERY", "TS_REWRITE", "TS_STAT",
     }
 )  # fmt: skip
 """Functions that execute SQL, perhaps the one in a string beside them."""
@@ -94,6 +93,8 @@ def _explained(tokens: list[Token], text: str, grammar: Grammar) -> Answer:
         else:
             break
     rest = tokens[index:]
+    if not WRITES.isdisjoint(word(token) for token in tokens[:index]):
+        return UNKNOWN
     if rest and word(rest[0]) in _PARSED | CARRIERS | {"("}:
         return _read(rest, text, grammar)
     return READS if WRITES.isdisjoint(word(token) for token in rest) else UNKNOWN
