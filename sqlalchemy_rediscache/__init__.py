@@ -14,7 +14,7 @@ from .errors import (
     UncacheableModel,
 )
 from .mixin import CacheMixin
-from .options import CacheOption, refresh_cache, skip_cache
+from .options import CacheOption, from_cache, refresh_cache, skip_cache
 from .policy import CachePolicy
 from .stats import Stats
 
@@ -37,6 +37,7 @@ __all__ = [
     "ServerRefused",
     "Stats",
     "UncacheableModel",
+    "from_cache",
     "refresh_cache",
     "skip_cache",
 ]

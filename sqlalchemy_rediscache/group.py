@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 
-from .codec import IdentityCodec, RowCodec
+from .codec import ABSENT_ROW, IdentityCodec, RowCodec
 from .errors import UncacheableModel
 from .policy import CachePolicy
 
@@ -67,6 +67,13 @@ class Group:
                 'info={"cache": False} or by its type: cache it, or don\'t register the class'
             ) from error
 
+    words_field = b""
+    """The field of a row's tags; b"" where they are not kept."""
+
+    def words(self, values: Sequence[Any]) -> bytes:
+        """The tags of a row, b"" where they are not known."""
+        return b""
+
     def ttl_ms(self) -> int:
         """Milliseconds for a row filled now: the policy's TTL, shortened at random."""
         spread = 1.0 - self.policy.jitter * random.random()  # noqa: S311 (not a secret)
@@ -83,6 +90,16 @@ class Group:
             return [self.key_of(values) for values in rows]
         (place,) = self.key_places
         return [key_of_value(values[place]) for values in rows]
+
+    def decoded(self, names: Sequence[bytes], rows: Sequence[Any]) -> list[list[Any]] | None:
+        """The values of rows, in their order; None unless all are there and are those named."""
+        if any(row.__class__ is not bytes or row == ABSENT_ROW for row in rows):
+            return None
+        decoded = self.codec.decode_many(rows)
+        found = [values for values in decoded if values is not None]
+        if len(found) != len(rows) or self.keys_of(found) != list(names):
+            return None
+        return found
 
 
 def _tuple_getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Options for single statements: `skip_cache` and `refresh_cache`."""
+"""Options for single statements: `from_cache`, `skip_cache` and `refresh_cache`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from typing import Literal
 
 from sqlalchemy.orm import UserDefinedOption
 
-Mode = Literal["skip", "refresh"]
+from .errors import ConfigurationError
+
+Mode = Literal["cache", "skip", "refresh"]
+
+DEFAULT_QUERY_TTL = 300.0
+"""Seconds that a cached query may stay, where nothing else is said."""
 
 
 class CacheOption(UserDefinedOption):
-    """What one statement asks of the cache; made by `skip_cache()` and `refresh_cache()`.
+    """What one statement asks of the cache; see `from_cache`, `skip_cache`, `refresh_cache`.
 
     One class and one constant: SQLAlchemy matches user-defined options of a cached statement with
     those of a new one by position, so options of different classes could take each other's place.
@@ -18,9 +23,29 @@ class CacheOption(UserDefinedOption):
 
     propagate_to_loaders = True
 
-    def __init__(self, mode: Mode) -> None:
-        super().__init__(payload=mode)
+    def __init__(self, mode: Mode, ttl: float = DEFAULT_QUERY_TTL) -> None:
+        super().__init__(payload=(mode, ttl))
         self.mode: Mode = mode
+        self.ttl = ttl
+
+
+def from_cache(ttl: float = DEFAULT_QUERY_TTL) -> CacheOption:
+    """This statement's result comes from the cache, and is kept there.
+
+    For ``select().options(...)`` of any kind of ORM select. Entities in the result come from the
+    row cache; what else it has is kept with it. It is served until a write changes what it depends
+    on, which is found out by the statement's own conditions: see docs/queries.md.
+
+    Args:
+        ttl: Seconds that the result may stay, a positive number. It bounds memory: no result is
+            stale for any length of it. Default 300.
+
+    Raises:
+        ConfigurationError: `ttl` is not a number above 0.
+    """
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl > 0:
+        raise ConfigurationError(f"from_cache(ttl={ttl!r}): give a number of seconds above 0")
+    return CacheOption("cache", float(ttl))
 
 
 def skip_cache() -> CacheOption:

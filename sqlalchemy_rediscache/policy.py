@@ -33,6 +33,11 @@ class CachePolicy:
         region: Name of the region in Redis keys, of letters, digits, ``_ . -``. Default: the
             table's name.
 
+        query_tags: Columns by whose values cached queries are invalidated precisely, by their keys.
+            None (default): every column of a primary key, foreign key, unique constraint or index.
+        collections: Cache lazily and ``selectin`` loaded collections, and lookups by a unique
+            column, without being asked to by each statement. Default True.
+
     Raises:
         ConfigurationError: A field has a value outside of its range.
     """
@@ -43,6 +48,8 @@ class CachePolicy:
     write: Write = "through"
     compress_over: int | None = 1024
     region: str | None = None
+    query_tags: tuple[str, ...] | None = None
+    collections: bool = True
 
     def __post_init__(self) -> None:
         _check(_is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
@@ -57,6 +64,10 @@ class CachePolicy:
                self.compress_over, "a number of bytes, or None")  # fmt: skip
         _check(self.region is None or (self.region != "" and _REGION_BYTES.issuperset(self.region)),
                "region", self.region, "a name of letters, digits, '_', '.', '-'")  # fmt: skip
+        named = self.query_tags
+        _check(named is None or (isinstance(named, tuple) and all(type(n) is str for n in named)),
+               "query_tags", named, "a tuple of column keys, or None")  # fmt: skip
+        _check(type(self.collections) is bool, "collections", self.collections, "True or False")
 
 
 def _is_number(value: object) -> bool:

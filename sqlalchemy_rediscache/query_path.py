@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 
 from .codec import Wire
 from .debts import Debts
-from .errors import CacheUnavailable, CacheError, EncodeError
+from .errors import CacheUnavailable, EncodeError
 from .keys import Place
 from .query.layout import Entity, Layout
 from .stats import Counters
-from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Scripts, Watched
+from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
 
 Keys = Sequence[Sequence[bytes | None]]
 """For each entity of a result the keys in its rows."""
@@ -72,12 +72,14 @@ class Wanted:
         layout: What the columns of its result are.
         watched: What it depends on; the first is where its entry lies.
         places: For each entity the place of its region.
+        direct: Its rows are wanted as the values of its single entity.
     """
 
     digest: bytes
     layout: Layout
     watched: Sequence[Watched]
     places: Sequence[Place]
+    direct: bool
 
 
 @dataclass
@@ -155,7 +157,7 @@ class QueryPath:
                 rounds += 1
                 entry = self._unpacked(wanted, asked)
                 if entry is not None and entry.keys == keys and not self._early(asked[0], entry):
-                    result = _result(wanted.layout, entry, rows)
+                    result = _result(wanted, entry, rows)
                     if result is not None:
                         self._counters.add("query_hits")
                         return Found(result)
@@ -276,7 +278,9 @@ class QueryPath:
         calls = []
         for index, parts in kept.items():
             watched, one = wanted.watched[index], asked[index]
-            entry = (watched.entry_key(wanted.digest), value, int(ttl * 1000)) if not index else None
+            entry = (
+                (watched.entry_key(wanted.digest), value, int(ttl * 1000)) if not index else None
+            )
             for entity, own in parts or [(None, {})]:
                 calls.append(_kept(watched, one, entry, entity, own))
                 entry = None
@@ -320,7 +324,9 @@ def _kept(
         region = entity.region
         for name, values in rows.items():
             try:
-                row = KeptRow(name, region.codec.encode(values), region.ttl_ms(), region.words(values))
+                row = KeptRow(
+                    name, region.codec.encode(values), region.ttl_ms(), region.words(values)
+                )
             except EncodeError:
                 continue
             found.append(row)
@@ -334,9 +340,10 @@ def distinct(keys: Sequence[bytes | None]) -> list[bytes]:
 
 
 def _result(
-    layout: Layout, entry: Entry, found: Sequence[Sequence[Any]]
+    wanted: Wanted, entry: Entry, found: Sequence[Sequence[Any]]
 ) -> list[Sequence[Any]] | None:
     """The rows of the result, None where a row that the entry names is not there."""
+    layout = wanted.layout
     answers = iter(found)
     by_key: list[dict[bytes, list[Any]]] = []
     for entity, own in zip(layout.entities, entry.keys, strict=True):
@@ -345,4 +352,4 @@ def _result(
         if rows is None:
             return None
         by_key.append(dict(zip(names, rows, strict=True)))
-    return layout.joined(entry.keys, by_key, entry.rest)
+    return layout.joined(entry.keys, by_key, entry.rest, direct=wanted.direct)

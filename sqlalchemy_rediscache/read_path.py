@@ -274,7 +274,7 @@ class ReadPath:
         if not loaded:
             return
         entries = [(lease, *self._encoded(group, values)) for lease, values in loaded]
-        wanted = sum(1 for _, value, _ in entries if value)
+        wanted = sum(1 for entry in entries if entry[1])
 
         def told(filled: int | None) -> None:
             if filled is None:
@@ -285,30 +285,32 @@ class ReadPath:
             if filled < wanted:
                 self._counters.add("refused_fills", wanted - filled)
 
-        self._fill(scripts, entries, told)
+        self._fill(scripts, entries, told, group.words_field)
 
     def _fill(
         self,
         scripts: Scripts,
-        entries: Sequence[tuple[Lease, bytes, int]],
+        entries: Sequence[tuple[Lease, bytes, int, bytes]],
         told: Callable[[int | None], None],
+        words_field: bytes = b"",
     ) -> None:
         # Nobody waits for a fill: a read that comes before it finds the lease still held.
         try:
-            scripts.fill(entries, told)
+            scripts.fill(entries, told, words_field)
         except CacheUnavailable:
             self._counters.add("errors")
 
-    def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int]:
+    def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int, bytes]:
+        """The value, its TTL in milliseconds and its tags."""
         if values is None:
-            return (ABSENT_ROW, group.negative_ms) if group.negative_ms else (b"", 0)
+            return (ABSENT_ROW, group.negative_ms, b"") if group.negative_ms else (b"", 0, b"")
         try:
-            return group.codec.encode(values), group.ttl_ms()
+            return group.codec.encode(values), group.ttl_ms(), group.words(values)
         except EncodeError:
             self._counters.add("unencodable")
-            return b"", 0
+            return b"", 0, b""
 
     def give_back(self, scripts: Scripts, leases: Sequence[Lease]) -> None:
         """Return leases unused, so that nobody waits for a fill that won't come."""
         for lease in leases:
-            self._fill(scripts, [(lease, b"", 0)], lambda filled: None)
+            self._fill(scripts, [(lease, b"", 0, b"")], lambda filled: None)

@@ -16,6 +16,7 @@ from .group import Group
 from .keys import scope_digest
 from .policy import CachePolicy
 from .shape import Hydration, Shape, hydration_of, shape_of
+from .tags import TagSet
 
 
 class WrittenColumn(NamedTuple):
@@ -80,7 +81,7 @@ class Region(Group):
         self.dialect = dialect
         self.name = KeySpace(mapper, policy).name
         keys = key_columns(mapper)
-        self._keys = keys
+        self._keys = self.key_columns = keys
         self._only = _set_apart(mapper, policy)
         self._max_bytes = max_bytes
         self.shape: Shape = shape_of(mapper, dialect)
@@ -101,6 +102,12 @@ class Region(Group):
         self._discriminator = self._discriminator_place()
         self.only_class = self._discriminator < 0
         """Every row is an object of the mapper's own class."""
+        self.tagset = TagSet(
+            root_table(mapper), policy, dialect, lambda column: column not in self.index
+        )
+        kept = [self.index[column] for column in self.tagset.kept]
+        self.words_field = self.tagset.field
+        self.words = self.tagset.row_words(kept)  # type: ignore[method-assign]
         self.whole = self.shape.whole
         self.direct = self.whole and all(
             self.hydration(sub).direct for sub in mapper.self_and_descendants

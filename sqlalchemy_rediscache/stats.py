@@ -26,6 +26,10 @@ class Stats:
         errors: Calls to Redis that failed.
         unsettled: Writes whose lock could not be taken, remembered to be invalidated.
         round_trips: Calls to Redis.
+        query_hits: Queries and collections that were answered from their entries.
+        query_misses: Those that were looked up and not found.
+        query_fills: Those that were kept after a miss.
+        query_bypassed: Those that the cache could not serve: see docs/queries.md.
     """
 
     hits: int = 0
@@ -43,6 +47,10 @@ class Stats:
     errors: int = 0
     unsettled: int = 0
     round_trips: int = 0
+    query_hits: int = 0
+    query_misses: int = 0
+    query_fills: int = 0
+    query_bypassed: int = 0
 
     @property
     def hit_ratio(self) -> float:

@@ -27,7 +27,7 @@ class TagSet:
         policy: `CachePolicy.query_tags` names the columns; by default it is every column of the
             primary key, of a foreign key, a unique constraint or an index.
         dialect: Whose values the tags are of.
-        withheld: Columns whose values must never reach Redis: they have no tags.
+        left_out: Tells columns that have no tags, since rows in Redis lack their values.
 
     Attributes:
         name: What tells this set of columns from others: two versions of an application that know
@@ -42,12 +42,12 @@ class TagSet:
         table: Table,
         policy: CachePolicy,
         dialect: Dialect,
-        withheld: Callable[[Any], bool],
+        left_out: Callable[[Any], bool],
     ) -> None:
         texts = {
             column: text
             for column in _candidates(table, policy)
-            if not withheld(column) and (text := exact_text(column, dialect)) is not None
+            if not left_out(column) and (text := exact_text(column, dialect)) is not None
         }
         self.columns: Mapping[Column[Any], int] = {
             column: place for place, column in enumerate(texts)
@@ -64,17 +64,20 @@ class TagSet:
         if value is None:
             return b"%d!" % place
         text = self._texts[place](value)
-        return None if text is None else b"%d=%b" % (place, text.encode())
+        return None if text is None else b"%d=%b" % (place, text)
 
-    def words(self, values: Mapping[Column[Any], Any]) -> bytes | None:
-        """The tags of some columns' values, as words; None where one of them has none."""
+    def key_words(
+        self, columns: Sequence[Column[Any]], identity: Sequence[Any]
+    ) -> list[bytes] | None:
+        """The tags of a primary key; None where one of its values has none."""
         found = []
-        for column, value in values.items():
-            tag = self.tag(column, value)
-            if tag is None:
-                return None
-            found.append(tag)
-        return b" ".join(found)
+        for column, value in zip(columns, identity, strict=True):
+            if column in self.columns:
+                tag = self.tag(column, value)
+                if tag is None:
+                    return None
+                found.append(tag)
+        return found
 
     def row_words(self, places: Sequence[int]) -> Callable[[Sequence[Any]], bytes]:
         """Makes the function that gives the kept tags of rows whose values are at `places`.
@@ -98,7 +101,7 @@ class TagSet:
                 text = text_of(value)
                 if text is None:
                     return b""
-                found.append(start + text.encode())
+                found.append(start + text)
             return b" ".join(found)
 
         return words
@@ -107,9 +110,19 @@ class TagSet:
 def _candidates(table: Table, policy: CachePolicy) -> list[Column[Any]]:
     """In the table's order, so that the same model gives the same set in every process."""
     if policy.query_tags is not None:
-        return [column for column in table.columns if column.key in policy.query_tags]
+        wanted = set(policy.query_tags)
+        return [column for column in table.columns if column.key in wanted and _as_sent(column)]
     named = {column for index in table.indexes for column in index.columns}
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint | ForeignKeyConstraint):
             named.update(constraint.columns)
-    return [column for column in table.columns if column.primary_key or column in named]
+    return [
+        column
+        for column in table.columns
+        if (column.primary_key or column in named) and _as_sent(column)
+    ]
+
+
+def _as_sent(column: Column[Any]) -> bool:
+    """Does the column get a value only from who writes the row, who knows it then?"""
+    return column.computed is None and column.onupdate is None and column.server_onupdate is None

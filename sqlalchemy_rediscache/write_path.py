@@ -17,7 +17,7 @@ The life of a write, and why no step can be left out (`docs/design.md` has the i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from .errors import CacheUnavailable, DecodeError, EncodeError
 from .keys import Place
 from .region import Region
 from .stats import Counters
-from .store import Published, Scripts
+from .store import HeldRows, LockWanted, Published, Scripts, Touched
 
 _MOST_ROWS = 5_000
 """A transaction that wrote more rows of a region than this empties the region instead."""
@@ -71,9 +71,17 @@ class RowWrite:
             return None
         try:
             packed = self._packed(region) if self.whole else self._changed(region, cached)
+            words = self._words(region, cached) if region.words_field else b""
         except (DecodeError, EncodeError):
             return None
-        return Published(region.field, packed, region.ttl_ms())
+        return Published(region.field, packed, region.ttl_ms(), region.words_field, words)
+
+    def _words(self, region: Region, cached: bytes) -> bytes:
+        """The tags of the row with the new values."""
+        values = [None] * len(region.columns) if self.whole else region.codec.decode(cached)
+        for place, value in self.values.items():
+            values[place] = value
+        return region.words(values)
 
     def _packed(self, region: Region, values: list[Any] | None = None) -> bytes:
         """The row of these values, None where nothing is said, with the new ones in it."""
@@ -97,20 +105,57 @@ class RowWrite:
 
 
 @dataclass(slots=True)
+class TagWrites:
+    """What is known of the tags of a place's rows that were written.
+
+    Args:
+        tagset: The columns that they are of.
+        words: Tags that rows got.
+        had: Rows that were there before: their tags are in their hashes.
+        loose: Rows may have got tags that are not known.
+    """
+
+    tagset: bytes = b""
+    words: set[bytes] = field(default_factory=set)
+    had: set[bytes] = field(default_factory=set)
+    loose: bool = False
+
+    def add(self, tagset: bytes, words: Iterable[bytes] | None) -> None:
+        """Rows got these tags; None where they are not known."""
+        if words is None or (self.tagset and self.tagset != tagset):
+            self.loose = True
+        else:
+            self.tagset = tagset
+            self.words.update(words)
+
+    def join(self, other: TagWrites) -> None:
+        """Add what another transaction wrote."""
+        self.add(other.tagset or self.tagset, None if other.loose else other.words)
+        self.had |= other.had
+
+    def touched(self, names: Sequence[bytes]) -> Touched:
+        """What the lock of these rows says of tags."""
+        had = b"".join([b"1" if name in self.had else b"0" for name in names])
+        return Touched(self.tagset, self.loose, b" ".join(sorted(self.words)), had)
+
+
+@dataclass(slots=True)
 class WriteSet:
     """What one database transaction wrote, as far as the cache is concerned."""
 
     rows: dict[Place, dict[bytes, RowWrite]] = field(default_factory=dict)
     regions: set[Place] = field(default_factory=set)
+    tags: dict[Place, TagWrites] = field(default_factory=dict)
+    """Of rows written one by one; of a place that is not here nothing is known."""
     token: bytes = b""
     """The token of the lock, once it was asked for."""
-    held: list[tuple[Place, bytes, Sequence[bytes], Sequence[bytes]]] | None = None
-    """Place, generation, rows and their cached values, once the lock was taken."""
+    held: list[tuple[LockWanted, bytes, Sequence[bytes]]] | None = None
+    """What was locked, its generation, and the rows' cached values, once the lock was taken."""
     owed: bool = False
     """The lock could not be taken, and the transaction may have been committed all the same."""
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.regions)
+        return bool(self.rows or self.regions or self.tags)
 
     def row(self, place: Place, token: bytes, write: RowWrite | None) -> None:
         """A row was written; with None as `write`, in a way that is not known exactly."""
@@ -147,13 +192,40 @@ class WriteSet:
             for token in rows:
                 rows[token] = RowWrite()
 
-    def wanted(self) -> Iterator[tuple[Place, Sequence[bytes]]]:
-        """Each place with its rows, none for the whole region."""
+    def touches(self, place: Place) -> bool:
+        """Has the transaction written anything there?"""
+        return place in self.regions or place in self.rows or place in self.tags
+
+    def tag_writes(self, place: Place) -> TagWrites:
+        """What is known of the tags of a place's rows, to be added to."""
+        found = self.tags.get(place)
+        if found is None:
+            found = self.tags[place] = TagWrites()
+        return found
+
+    def wanted(self) -> Iterator[LockWanted]:
+        """What to lock: each place with its rows, or the whole region."""
         for place in self.regions:
-            yield place, ()
+            yield LockWanted(*place, (), (), whole=True)
         for place, rows in self.rows.items():
-            if place not in self.regions:
-                yield place, tuple(rows) if len(rows) <= _MOST_ROWS else ()
+            if place in self.regions:
+                continue
+            if len(rows) > _MOST_ROWS:
+                yield LockWanted(*place, (), (), whole=True)
+                continue
+            names = tuple(rows)
+            tags = self.tags.get(place)
+            touched = Touched(loose=True) if tags is None else tags.touched(names)
+            fields = [write.builds_on for write in rows.values()]
+            yield LockWanted(*place, names, fields, whole=False, touched=touched)
+        for place, tags in self.tags.items():  # of a table whose rows are not cached
+            if place not in self.rows and place not in self.regions:
+                yield LockWanted(*place, (), (), whole=False, touched=tags.touched(()))
+
+    def owed_places(self) -> Iterator[tuple[Place, Sequence[bytes]]]:
+        """Each place with its rows, none for the whole region: what to invalidate without a lock."""
+        for one in self.wanted():
+            yield Place(one.guard, one.prefix), one.names
 
 
 class WritePath:
@@ -177,14 +249,10 @@ class WritePath:
             CacheUnavailable: Redis did not answer and the cache is strict: don't commit.
         """
         wanted = list(writes.wanted())
-        calls = []
-        for place, names in wanted:
-            fields = [write.builds_on for write in writes.rows[place].values()] if names else []
-            calls.append((place.guard, place.prefix, names, fields))
         writes.token = scripts.tokens.new()
         try:
             self._debts.pay(scripts)
-            held = _twice(lambda: scripts.lock(calls, writes.token))
+            held = _twice(lambda: scripts.lock(wanted, writes.token))
         except CacheUnavailable as error:
             self._counters.add("errors")
             if self._strict:
@@ -198,8 +266,7 @@ class WritePath:
             self._debts.open()
             return
         writes.held = [
-            (place, one.generation, names, one.values)
-            for (place, names), one in zip(wanted, held, strict=True)
+            (asked, one.generation, one.values) for asked, one in zip(wanted, held, strict=True)
         ]
 
     def release(self, scripts: Scripts, writes: WriteSet, *, committed: bool) -> None:
@@ -210,14 +277,16 @@ class WritePath:
         if writes.held is None:
             return
         calls = []
-        for place, generation, names, cached in writes.held:
+        for one, generation, cached in writes.held:
             published: list[Published | None] = []
             if committed and cached:
-                rows = writes.rows[place]
+                rows = writes.rows[Place(one.guard, one.prefix)]
                 published = [
-                    rows[name].built(value) for name, value in zip(names, cached, strict=True)
+                    rows[name].built(value) for name, value in zip(one.names, cached, strict=True)
                 ]
-            calls.append((place.guard, place.prefix, generation, names, published))
+            calls.append(
+                HeldRows(one.guard, one.prefix, generation, one.names, one.whole, published)
+            )
         held, writes.held = writes.held, None
 
         def told(published: int | None) -> None:
@@ -237,10 +306,10 @@ class WritePath:
         if committed:
             if published:
                 self._counters.add("published", published)
-            rows = sum(len(names) for _, _, names, _ in held)
+            rows = sum(len(one.names) for one, _, _ in held)
             if rows > published:
                 self._counters.add("invalidated", rows - published)
-            whole = sum(1 for _, _, names, _ in held if not names)
+            whole = sum(one.whole for one, _, _ in held)
             if whole:
                 self._counters.add("regions_invalidated", whole)
 
@@ -248,7 +317,7 @@ class WritePath:
         # Owed whether the transaction was committed or rolled back: a lock may have been taken, and
         # invalidating a row needlessly costs one SELECT.
         writes.owed = False
-        for place, names in writes.wanted():
+        for place, names in writes.owed_places():
             self._debts.owe(place, names or None)
         if writes.token:
             self._debts.close()

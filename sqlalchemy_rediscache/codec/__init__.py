@@ -8,10 +8,11 @@ gives it, same value and same Python type, or it is refused.
 from __future__ import annotations
 
 from .columns import uncacheable
-from .identity import IdentityCodec
+from .identity import IdentityCodec, exact_text
 from .inexact import INEXACT, Inexact
 from .row import ABSENT_ROW, RowCodec
 from .splice import spliced
+from .wire import Wire
 
 __all__ = [
     "ABSENT_ROW",
@@ -19,6 +20,8 @@ __all__ = [
     "IdentityCodec",
     "Inexact",
     "RowCodec",
+    "Wire",
+    "exact_text",
     "spliced",
     "uncacheable",
 ]

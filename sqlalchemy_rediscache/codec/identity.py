@@ -89,6 +89,19 @@ class IdentityCodec:
         return None if key is None else key.decode("ascii")
 
 
+def exact_text(column: Column[Any], dialect: Dialect) -> Part | None:
+    """What writes a column's values as text, when equal texts and equal values are the same thing.
+
+    None for types whose equality is not that of their text, and for collations that the database
+    compares in another way.
+    """
+    try:
+        part, distinct = _part(column.type, dialect, backend_of(dialect), str(column))
+    except ConfigurationError:
+        return None
+    return part if distinct else None
+
+
 def _single(part: Part) -> Callable[[Sequence[Any]], bytes | None]:
     if part is _integer_text:
         # The commonest key of all is spared a call.

@@ -83,10 +83,52 @@ def compile_cached(
     state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]
 ) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
     """The compiled statement without a connection, and the getters its rows need."""
+    return getters(_compiled(state, dialect, cache)[0])
+
+
+def compile_with_values(
+    state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]
+) -> tuple[Any, dict[str, Any]] | None:
+    """The compiled statement without a connection, the same object for statements of one form, and
+    the values of this one's parameters; None for a statement that has no form that is kept.
+    """
+    compiled, extracted, *_ = _compiled(state, dialect, cache)
+    if compiled.cache_key is None or extracted is None:
+        return None
+    parameters = state.parameters
+    given = parameters if isinstance(parameters, dict) else {}
+    values = compiled.construct_params(given, extracted_parameters=extracted, escape_names=False)
+    return compiled, values
+
+
+def _compiled(state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]) -> Any:
     parameters = state.parameters
     keys = sorted(parameters) if isinstance(parameters, dict) else []
     statement: Any = state.statement
-    compiled: Any = statement._compile_w_cache(dialect, compiled_cache=cache, column_keys=keys)[0]
+    return statement._compile_w_cache(dialect, compiled_cache=cache, column_keys=keys)
+
+
+def parameter_name(compiled: Any, statement: Any, parameter: Any) -> str | None:
+    """What a parameter of a statement is called among the values of its compiled form.
+
+    The compiled form was made from a statement of the same form, with parameters of its own: they
+    correspond by their order.
+    """
+    key = statement._generate_cache_key()
+    for own, kept in zip(key.bindparams, compiled.cache_key.bindparams, strict=True):
+        if own.key == parameter.key:
+            known = compiled.binds.get(kept.key)
+            return compiled.bind_names.get(known)  # type: ignore[no-any-return]
+    return None
+
+
+def parameter_types(compiled: Any) -> dict[str, Any]:
+    """The type of each parameter of a compiled statement, by name."""
+    return {name: parameter.type for parameter, name in compiled.bind_names.items()}
+
+
+def getters(compiled: Any) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
+    """A compiled statement, and the getters that rows in the place of a cursor's need."""
     places: dict[Any, int] = {}
     for index, entry in enumerate(compiled._result_columns):
         for one in entry[2]:

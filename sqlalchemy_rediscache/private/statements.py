@@ -9,6 +9,7 @@ import sqlalchemy
 from sqlalchemy import Column, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.sql.compiler import _CompileLabel
 
 _PLAIN_PARTS = frozenset(
     {"_propagate_attrs", "_label_style", "_is_clone_of", "_where_criteria", "_compile_options",
@@ -53,6 +54,11 @@ def criteria(statement: Any) -> Sequence[Any]:
 def options_of(statement: Any) -> Sequence[Any]:
     """The options of a statement."""
     return statement._with_options  # type: ignore[no-any-return]
+
+
+def options_given(statement: Any) -> Sequence[Any]:
+    """The options of a statement of any kind; none where it can't have any."""
+    return getattr(statement, "_with_options", ())
 
 
 def subject(statement: Any) -> Mapper[Any] | None:
@@ -112,6 +118,14 @@ def result_columns(compiled: Any) -> list[Any]:
         column = next((one for one in objects if isinstance(one, Column)), None)
         found.append(objects[0] if column is None else column)
     return found
+
+
+def result_expressions(compiled: Any) -> list[Any]:
+    """As `result_columns`, with what is labelled in the place of the compiler's labels."""
+    return [
+        getattr(column, "element", column) if isinstance(column, _CompileLabel) else column
+        for column in result_columns(compiled)
+    ]
 
 
 def own_select(mapper: Mapper[Any], dialect: Dialect) -> Any:

@@ -67,7 +67,6 @@ class Layout:
         only = self.entities[0]
         return only if len(only.columns) == self.width else None
 
-
     def split(
         self, rows: Sequence[Sequence[Any]]
     ) -> tuple[list[list[bytes | None]], list[dict[bytes, list[Any]]], list[bytes]]:
@@ -102,9 +101,14 @@ class Layout:
         keys: Sequence[Sequence[bytes | None]],
         rows: Sequence[Mapping[bytes, list[Any]]],
         rest: Sequence[bytes],
+        *,
+        direct: bool,
     ) -> list[Sequence[Any]] | None:
-        """The rows of the result, in which `split` took it apart; None where `rest` won't decode."""
-        if self.single is not None:
+        """The rows of the result that `split` took apart; None where `rest` won't decode.
+
+        With `direct`, of a `single` layout, the values of the entities in their region's order.
+        """
+        if direct:
             own = rows[0]
             return [own[key] for key in keys[0] if key is not None]
         others: Sequence[list[Any] | None] = []
@@ -126,6 +130,12 @@ class Layout:
                     row[place] = value
             result.append(tuple(row))
         return result
+
+    def raw(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Rows of the result, from a `single` entity's values."""
+        columns = self.entities[0].columns
+        order = [column for _, column in sorted(columns)]
+        return [tuple([values[column] for column in order]) for values in rows]
 
 
 def layout_of(

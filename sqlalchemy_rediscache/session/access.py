@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.util import LRUCache
 
 from .. import private
 from ..debts import Debts
 from ..keys import Keys, Place
 from ..models import Models
+from ..query_path import QueryPath
 from ..read_path import Permit, ReadPath
 from ..region import Region
 from ..stats import Counters
-from ..store import Scripts, Store, StoreSettings
+from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
 from .engines import EngineInfo
 from .unit import Unit
@@ -69,6 +71,9 @@ class Services:
         """For each guard the stamp last seen with no writer open, None when one was."""
         self.debts = Debts(counters)
         self.reads = ReadPath(counters, self.debts, self.stamps, settings.lease_wait)
+        self.queries = QueryPath(
+            counters, self.debts, self._note, settings.lease_wait, settings.max_bytes, LRUCache(500)
+        )
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.watch: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""
@@ -126,6 +131,13 @@ class Services:
     def scripts(self, is_async: bool) -> Scripts:
         """The way to Redis for sessions of one kind."""
         return self.store.asyncio if is_async else self.store.blocking
+
+    def query_scripts(self, is_async: bool) -> QueryScripts:
+        """The way to Redis for queries of sessions of one kind."""
+        return self.store.asyncio_queries if is_async else self.store.blocking_queries
+
+    def _note(self, guard: bytes, stamp: bytes | None) -> None:
+        self.stamps[guard] = stamp
 
     @property
     def namespaced(self) -> bool:

@@ -16,6 +16,7 @@ from .engine_events import EngineEvents
 from .flushes import Flushes
 from .lookup import Lookups
 from .plans import Plans
+from .queries import Queries
 from .refresh import Refreshes
 from .statements import Statements
 from .transactions import Transactions
@@ -34,7 +35,7 @@ class SessionHooks:
         services.watch = self.engine_events.watch
         self.lookups = Lookups(services)
         self._refreshes = Refreshes(services)
-        self._statements = Statements(services)
+        self._statements = Statements(services, Queries(services, plans))
         self._flushes = Flushes(services, plans)
         self._transactions = Transactions(services, self.engine_events)
         self._plans = plans

@@ -116,11 +116,30 @@ class EngineEvents:
                 if unit is not None:
                     unit.wrote = True
                     private.before_commit(connection, self.on_commit)
+                    self._note_association(connection, unit, context, compiled)
                 if not _autocommits(connection):
                     return
         elif not self._text_writes(connection, statement):
             return
         self._note(connection, context, compiled)
+
+    def _note_association(
+        self, connection: Connection, unit: Unit, context: Any, compiled: Any
+    ) -> None:
+        """Rows of a table between two classes, which a flush writes for no object."""
+        table = getattr(compiled.statement, "table", None)
+        if not isinstance(table, Table):
+            return
+        info = self._services.engine(connection.engine)
+        space = self._plans.association(table, info)
+        if space is None:
+            return
+        session = unit.session() if unit.session is not None else None
+        schema_map = context.execution_options.get("schema_translate_map")
+        place = info.place(space, self._services.namespace(session), schema_map)
+        tags = unit.writes.tag_writes(place)
+        for parameters in context.compiled_parameters:
+            tags.add(space.tagset.name, None if context.isupdate else space.words(parameters))
 
     def _unit_flushing(self, connection: Connection) -> bool:
         unit = self.unit(connection)
@@ -324,6 +343,10 @@ def _merge(into: WriteSet, other: WriteSet) -> None:
     for place, rows in other.rows.items():
         for token in rows:
             into.row(place, token, None)
+        if place not in other.tags:
+            into.tag_writes(place).loose = True
+    for place, tags in other.tags.items():
+        into.tag_writes(place).join(tags)
 
 
 def _roll_back(connection: Connection) -> None:

@@ -56,7 +56,7 @@ class EngineInfo:
         self.dialect = engine.dialect
         self.is_async = bool(engine.dialect.is_async)
         self.database = database_name(engine)
-        self.compiled: LRUCache[Any, Any] = LRUCache(200)
+        self.compiled: LRUCache[Any, Any] = LRUCache(500)
         """Compiled for replay only, never sent: the dialect may not have connected yet."""
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
@@ -64,6 +64,10 @@ class EngineInfo:
             weakref.WeakKeyDictionary()
         )
         """For each table the regions that deletes and updates of it reach (see `plans`)."""
+        self.associations: weakref.WeakKeyDictionary[Table, tuple[object, Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+        """For each table whether cached classes are related through it (see `plans`)."""
         self._token = object()
         self._mappers: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
         weakref.finalize(self, forget, self._token, self._mappers).atexit = False
@@ -155,7 +159,7 @@ class EngineInfo:
         except UncacheableModel:
             return None
 
-    def place(self, region: KeySpace | Region, namespace: object, schema_map: Any) -> Place:
+    def place(self, region: Any, namespace: object, schema_map: Any) -> Place:
         """Where a region keeps its keys for a tenant and a schema map.
 
         Shards need no part of it: each is a database of its own.
@@ -173,7 +177,7 @@ class EngineInfo:
         """The tenant and frozen schema map of every place that this process has used."""
         return {key[1:] for key in self._places}
 
-    def places_of(self, region: KeySpace | Region) -> list[Place]:
+    def places_of(self, region: Any) -> list[Place]:
         """The places of a region in every scope that this process has used."""
         return [place for key, place in self._places.items() if key[0] == region.name]
 

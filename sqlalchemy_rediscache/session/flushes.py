@@ -16,6 +16,7 @@ from .access import Services
 from .engines import EngineInfo
 from .events_seen import may_change_what_was_sent
 from .plans import Emptied, Plans, WritePlan
+from .tagging import TagColumn, note_tags, tag_columns
 from .triggers import none_on
 from .unit import Unit, unit_of
 
@@ -54,7 +55,7 @@ class Flushes:
                     kinds[mapper] = kind
             # An UPDATE of a version alone leaves no trace: there may have been one.
             if untold or unsure:
-                kind = kind._replace(published=None)
+                kind = kind._replace(published=None, sent=kind.sent and not unsure)
             _note(unit, kind, state, deleted=deleted, changed=changed)
 
     def _engine(
@@ -78,8 +79,8 @@ class Flushes:
         kind: _Kind | None = plan.kinds.get(scope)
         if kind is None:
             kind = plan.kinds[scope] = _made(plan, engine, mapper, namespace, schema_map)
-        if kind.published is not None and not self._as_sent(session, unit, engine, mapper):
-            kind = kind._replace(published=None)
+        if kind.sent and not self._as_sent(session, unit, engine, mapper):
+            kind = kind._replace(published=None, sent=False)
         return kind
 
     def _as_sent(
@@ -107,6 +108,10 @@ class _Kind(NamedTuple):
     beside: tuple[Place, ...]
     on_delete: tuple[Place, ...]
     on_key_change: tuple[Place, ...]
+    tagged: tuple[TagColumn, ...]
+    """The columns whose values are tags of its rows, but for the key's."""
+    sent: bool
+    """The database stores what the flush sends."""
 
 
 def _made(
@@ -128,6 +133,8 @@ def _made(
         beside=places(plan.beside),
         on_delete=places(plan.on_delete),
         on_key_change=places(plan.on_key_change),
+        tagged=() if plan.region is None else tag_columns(plan.region, mapper),
+        sent=plan.region is not None,
     )
 
 
@@ -152,6 +159,11 @@ def _note(
     write = None
     if kind.published is not None and not deleted and len(identities) == 1:
         write = _row_write(kind.published, state, changed)
+    note_tags(
+        unit.writes.tag_writes(kind.place), kind.region, state,
+        identities=identities, columns=kind.tagged, changed=changed, deleted=deleted,
+        sent=kind.sent,
+    )  # fmt: skip
     for identity in identities:
         token = kind.region.identity.key(identity)
         if token is None:  # a key whose type is not the column's: its row can't be named

@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
+from ..options import CacheOption
 from .access import Access, Services
 from .hydrate import hydrate
 from .unit import expect_statement, known_unit, unit_of
@@ -42,7 +43,9 @@ class Lookups:
     def concerned(self, statement: Any) -> bool:
         """May this be a statement about a cached class?"""
         mapper = private.subject(statement)
-        return mapper is not None and self._services.models.caches(mapper)
+        if mapper is not None and self._services.models.caches(mapper):
+            return True
+        return any(isinstance(one, CacheOption) for one in private.options_given(statement))
 
     def lookup(
         self,

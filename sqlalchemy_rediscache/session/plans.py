@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 
 from .. import private
 from ..models import Models, tables_of
+from ..policy import CachePolicy
+from ..query.plan import Source
 from ..region import KeySpace, Region
+from ..tags import TagSet
 from .engines import EngineInfo
 
-Emptied = KeySpace | Region
+
+class AssociationSpace:
+    """The keys of a table that relates cached classes: no rows, only what depends on it.
+
+    Args:
+        table: The table.
+        dialect: Whose values it has.
+    """
+
+    def __init__(self, table: Table, dialect: Dialect) -> None:
+        self.table = table
+        self.name = f"between-{table.fullname}"
+        self.tagset = TagSet(table, CachePolicy(), dialect, lambda column: False)
+
+    def words(self, parameters: Mapping[str, Any]) -> list[bytes] | None:
+        """The tags of a row that is written with these parameters; None where one is not known."""
+        found = []
+        for column in self.tagset.columns:
+            tag = None
+            if column.key in parameters:
+                tag = self.tagset.tag(column, parameters[column.key])
+            if tag is None:
+                return None
+            found.append(tag)
+        return found
+
+
+Emptied = KeySpace | Region | AssociationSpace
 """What is emptied as a whole: only its name matters."""
 
 _ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
@@ -81,9 +112,43 @@ class Plans:
             for mapper in self._models.cached():
                 if any((table.schema, table.name) in wanted for table in tables_of(mapper)):
                     region = engine.key_space(mapper)
-                    if region is not None:
+                    if region is not None and (
+                        region.name not in found or isinstance(region, Region)
+                    ):
                         found[region.name] = region
+            for table in tables:
+                space = self.association(table, engine)
+                if space is not None:
+                    found[space.name] = space
         return tuple(found.values())
+
+    def source(self, table: Table, engine: EngineInfo) -> Source | None:
+        """What is known of a table whose writes are told to the cache; None of another."""
+        spaces = self.of_tables((table,), engine)
+        if not spaces:
+            return None
+        regions = [one for one in spaces if isinstance(one, Region)]
+        own = [one for one in regions if one.only_class and one.mapper.local_table is table]
+        if own:
+            return Source(own[0], own[0].tagset, own[0])
+        if regions:
+            return Source(regions[0], regions[0].tagset, None)
+        space = spaces[0]
+        return Source(space, space.tagset, None) if isinstance(space, AssociationSpace) else None
+
+    def association(self, table: Table, engine: EngineInfo) -> AssociationSpace | None:
+        """The space of a table that cached classes are related through."""
+        known = engine.associations.get(table)
+        if known is None or known[0] is not self._models.version:
+            related = any(
+                relationship.secondary is table
+                for mapper in self._models.cached()
+                if mapper.configured
+                for relationship in mapper.relationships
+            )
+            space = AssociationSpace(table, engine.dialect) if related else None
+            known = engine.associations[table] = (self._models.version, space)
+        return known[1]
 
     def all(self, engine: EngineInfo) -> tuple[Emptied, ...]:
         """Every region that an engine may touch, one for each set of keys."""

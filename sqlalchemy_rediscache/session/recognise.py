@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import (
 )
 
 from .. import private
+from ..query.plan import alone_unique
 
 MOST_KEYS = 1_000
 """A list of more keys than this is the database's business: it would keep Redis busy for long."""
@@ -41,6 +42,20 @@ def key_lookup(
         except KeyError:
             return None
     return _written_out(_conjuncts(wheres), given, mapper)
+
+
+def unique_lookup(statement: Any, mapper: Mapper[Any]) -> bool:
+    """Does a SELECT of a class ask for rows with one value of a unique column?"""
+    if not private.plain_select(statement):
+        return False
+    selected = private.selected(statement)
+    if len(selected) != 1 or private.entity_of(selected[0]) is not mapper:
+        return False
+    for where in _conjuncts(private.criteria(statement)):
+        found = _equality(where, {})
+        if found is not None and alone_unique(found[0]):
+            return True
+    return False
 
 
 def _conjuncts(wheres: Sequence[Any]) -> list[Any]:

@@ -24,6 +24,7 @@ from ..read_path import Batch, Permit
 from ..store import Lease
 from .access import Access, Services
 from .hydrate import hydrate_all
+from .queries import Queries
 from .recognise import key_lookup
 from .unit import Unit, known_unit, unit_of
 
@@ -58,8 +59,9 @@ class _Plan(NamedTuple):
 class Statements:
     """Answers and fills from the SELECTs of one cache's sessions."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, queries: Queries) -> None:
         self._services = services
+        self._queries = queries
 
     def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         """The result of a key lookup; None to let SQLAlchemy run the statement."""
@@ -77,6 +79,11 @@ class Statements:
             self._services.reads.give_back(self._services.scripts(unit.is_async), left)
 
     def _on_select(self, state: ORMExecuteState) -> Result[Any] | None:
+        lookup = self._key_lookup(state)
+        return self._queries.on_select(state) if lookup is None else self._answer(lookup)
+
+    def _key_lookup(self, state: ORMExecuteState) -> KeyLookup | None:
+        """The statement as a lookup by primary key, after the flush that it wants."""
         mapper = private.subject(state.statement)
         if mapper is None:
             return None
@@ -92,9 +99,7 @@ class Statements:
             return None
         if private.wants_autoflush(state) and private.dirty(session):
             private.autoflush(session)
-        if not private.begin(session):
-            return None
-        return self._answer(lookup)
+        return lookup if private.begin(session) else None
 
     def _recognise(
         self, state: ORMExecuteState, access: Access, mapper: Mapper[Any], shard: Any

@@ -1,7 +1,26 @@
 """Redis: the only package that imports it. Connections, scripts and their typed callers."""
 
-from .answers import Lease, Published, Reading, State
+from .answers import HeldRows, Lease, LockWanted, Published, Reading, State, Touched
+from .queries import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
 from .scripts import Scripts
 from .store import Store, StoreSettings
 
-__all__ = ["Lease", "Published", "Reading", "Scripts", "State", "Store", "StoreSettings"]
+__all__ = [
+    "Asked",
+    "HeldRows",
+    "Keep",
+    "KeptRow",
+    "Lease",
+    "LockWanted",
+    "Published",
+    "QueryScripts",
+    "QueryState",
+    "Reading",
+    "RowsWanted",
+    "Scripts",
+    "State",
+    "Store",
+    "StoreSettings",
+    "Touched",
+    "Watched",
+]

@@ -53,11 +53,40 @@ class Lease(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What a release puts in a row: the value under its field, for `ttl_ms`."""
+    """What a release puts in a row: the value under its field, for `ttl_ms`, and its tags."""
 
     field: bytes
     value: bytes
     ttl_ms: int
+    words_field: bytes = b""
+    words: bytes = b""
+
+
+class Touched(NamedTuple):
+    """The tags of the rows that a transaction wrote."""
+
+    tagset: bytes = b""
+    """The columns that they are of."""
+    loose: bool = False
+    """Rows may have got tags that are not known."""
+    words: bytes = b""
+    """Those that they got, as words."""
+    had: bytes = b""
+    """For each row b"1" when it was there before, and had tags that only its hash tells."""
+
+
+class LockWanted(NamedTuple):
+    """What to lock with one guard."""
+
+    guard: bytes
+    prefix: bytes
+    names: Sequence[bytes]
+    """The rows; none with `whole`, or where only tags are written (an association table)."""
+    fields: Sequence[bytes]
+    """For each row the field whose value to return, or b""."""
+    whole: bool
+    """The whole region."""
+    touched: Touched = Touched()
 
 
 class Held(NamedTuple):
@@ -68,7 +97,17 @@ class Held(NamedTuple):
     """The value that each row had, b"" where none or where another writer holds it too."""
 
 
-HeldRows = tuple[bytes, bytes, bytes, Sequence[bytes], Sequence[Published | None]]
+class HeldRows(NamedTuple):
+    """What to release with one guard."""
+
+    guard: bytes
+    prefix: bytes
+    generation: bytes
+    """The one at lock time."""
+    names: Sequence[bytes]
+    whole: bool
+    values: Sequence[Published | None]
+    """For each row what to publish; nothing at all for none."""
 
 
 class Script(NamedTuple):
@@ -78,8 +117,12 @@ class Script(NamedTuple):
     sha: bytes
 
 
+_WITH_TAGS = frozenset({"lock", "release", "invalidate", "ask", "keep"})
+
+
 def load_script(name: str) -> Script:
-    """The script of a name, with the guard's functions before it."""
+    """The script of a name, with the functions of the guard before it, and of tags where needed."""
     folder = resources.files(__package__) / "lua"
-    text = (folder / "guard.lua").read_bytes() + b"\n" + (folder / f"{name}.lua").read_bytes()
+    parts = ("guard", "tags", name) if name in _WITH_TAGS else ("guard", name)
+    text = b"\n".join([(folder / f"{part}.lua").read_bytes() for part in parts])
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

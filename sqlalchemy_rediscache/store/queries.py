@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgpack
 
 from .answers import State
-from .scripts import Call, Scripts
+from .calls import Call
+from .scripts import Scripts
 from .wire import integer
 
 
@@ -116,18 +117,22 @@ class Keep:
 
 
 class QueryScripts:
-    """Asks for and keeps queries over the scripts of one transport.
+    """Asks for and keeps queries.
 
     Args:
-        scripts: The scripts.
-        lease_ms: Milliseconds that a reader has to load a query.
-        max_bytes: Larger entries are never served.
+        scripts: The scripts of rows of the same transport.
     """
 
-    def __init__(self, scripts: Scripts, *, lease_ms: int, max_bytes: int) -> None:
-        self._scripts = scripts
-        self._lease_ms = integer(lease_ms)
-        self._max_bytes = integer(max_bytes)
+    def __init__(self, scripts: Scripts) -> None:
+        self.scripts = scripts
+
+    def new_token(self) -> bytes:
+        """A name for a reader."""
+        return self.scripts.tokens.new()
+
+    def pause(self, seconds: float) -> None:
+        """Let other readers run for a moment."""
+        self.scripts.transport.pause(seconds)
 
     def ask(
         self,
@@ -158,23 +163,23 @@ class QueryScripts:
             if index == 0:
                 keys.append(one.entry_key(digest))
             arguments = [
-                self._lease_ms if lease else b"0", self._max_bytes, one.stamp,
+                self.scripts.calls.lease_ms if lease else b"0", self.scripts.calls.max_bytes, one.stamp,
                 b"1" if refresh else b"0", one.tagset, *one.tags,
             ]  # fmt: skip
             calls.append(Call("ask", keys, b"", token, arguments))
-        replies = self._scripts.run(calls)
+        replies = self.scripts.calls.run(calls)
         found = [_rows(reply, len(one.names)) for reply, one in zip(replies, rows, strict=False)]
         asked = []
         for one, reply in zip(watched, replies[len(rows) :], strict=True):
             asked.append(Asked(QueryState(reply[0]), *reply[1:3], bool(reply[3]), *reply[4:]))
-            self._scripts.know(one.guard, reply[1])
+            self.scripts.calls.generations[one.guard] = reply[1]
         return asked, found
 
     def _rows_call(self, wanted: RowsWanted, token: bytes) -> Call:
-        known = self._scripts.known(wanted.guard, token)
+        known = self.scripts.calls.generations.get(wanted.guard, token)
         keys = [wanted.guard, *(b"%b%b:%b" % (wanted.prefix, known, name) for name in wanted.names)]
         # the stamp is asked for so that one row comes in the form of many
-        arguments = [b"0", b"?", b"0", self._max_bytes, wanted.field]
+        arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field]
         return Call("read", keys, known, token, arguments)
 
     def keep(
@@ -209,7 +214,7 @@ class QueryScripts:
             else:
                 told(sum(reply[0] for reply in replies), sum(reply[1] for reply in replies))
 
-        self._scripts.post(calls, answered)
+        self.scripts.calls.post(calls, answered)
 
 
 def _rows(reply: Any, count: int) -> list[bytes | State]:

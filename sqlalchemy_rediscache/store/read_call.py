@@ -117,6 +117,6 @@ def undo_of(
 
     def frame(run: bytes) -> bytes:
         return pack((b"EVALSHA", sha, b"%d" % (1 + len(rows)), guard, *rows, run, generation, token,
-                     b"0", lock_ms, *(b"", b"", b"0") * len(rows)))  # fmt: skip
+                     b"0", lock_ms, *(b"", b"", b"0", b"", b"") * len(rows)))  # fmt: skip
 
     return frame

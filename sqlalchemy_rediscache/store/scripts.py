@@ -14,6 +14,7 @@ from .answers import (
     Held,
     HeldRows,
     Lease,
+    LockWanted,
     Published,
     Reading,
     State,
@@ -118,14 +119,18 @@ class Scripts:
         return call
 
     def fill(
-        self, filled: Sequence[tuple[Lease, bytes, int]], told: Callable[[int | None], None]
+        self,
+        filled: Sequence[tuple[Lease, bytes, int, bytes]],
+        told: Callable[[int | None], None],
+        words_field: bytes = b"",
     ) -> None:
         """Fill rows under leases of one read (script ``fill``); b"" gives the lease back.
 
         Nobody waits for the answer: see `Transport.post`.
 
         Args:
-            filled: For each row its lease, the value and its TTL in milliseconds.
+            filled: For each row its lease, the value, its TTL in milliseconds, and its tags as
+                words, b"" where they are not known.
             told: Called once, now or later, with how many were accepted, None when nobody knows.
 
         Raises:
@@ -133,34 +138,35 @@ class Scripts:
         """
         first = filled[0][0]
         tail: list[bytes] = []
-        for lease, value, ttl_ms in filled:
-            tail += (lease.field, value, integer(ttl_ms))
-        keys = [first.guard, *(lease.row for lease, _, _ in filled)]
+        for lease, value, ttl_ms, words in filled:
+            tail += (lease.field, value, integer(ttl_ms), words_field, words)
+        keys = [first.guard, *(lease.row for lease, _, _, _ in filled)]
         call = Call("fill", keys, first.generation, first.token, tail)
         self.calls.post([call], lambda replies: told(None if replies is None else replies[0]))
 
     # -- writing ------------------------------------------------------------------------------
 
-    def lock(
-        self, wanted: Sequence[tuple[bytes, bytes, Sequence[bytes], Sequence[bytes]]], token: bytes
-    ) -> list[Held]:
+    def lock(self, wanted: Sequence[LockWanted], token: bytes) -> list[Held]:
         """Hold rows, or whole regions, for a writer (script ``lock``), all in one round trip.
 
         Args:
-            wanted: For each guard: guard, key prefix, row names (none: the whole region) and for
-                each row the field whose value to return, or b"".
+            wanted: For each guard what to hold.
             token: The writer's token.
         """
         held: dict[int, Held] = {}
         while len(held) < len(wanted):
             calls = []
-            for index, (guard, prefix, names, fields) in enumerate(wanted):
+            for index, one in enumerate(wanted):
                 if index not in held:
-                    known = self.calls.generations.get(guard, token)
+                    known = self.calls.generations.get(one.guard, token)
+                    rows = _keys(one.guard, one.prefix, known, one.names)
+                    keys = [rows[0], one.prefix + b"tags", *rows[1:]]
+                    fields = one.fields
                     if fields and fields.count(fields[0]) == len(fields):
-                        fields = fields[:1]  # noqa: PLW2901
-                    keys = _keys(guard, prefix, known, names)
-                    arguments = (b"0" if names else b"1", *fields)
+                        fields = fields[:1]
+                    tagset, loose, words, had = one.touched
+                    arguments = (b"1" if one.whole else b"0", tagset, b"1" if loose else b"0",
+                                 words, had, *fields)  # fmt: skip
                     calls.append((index, Call("lock", keys, known, token, arguments)))
             replies = self.calls.run([call for _, call in calls])
             for (index, call), packed in zip(calls, replies, strict=True):
@@ -179,8 +185,7 @@ class Scripts:
         locked, and are read from the database.
 
         Args:
-            held: For each guard: guard, key prefix, the generation at lock time, row names (none:
-                the whole region) and for each row what to publish, nothing at all for none.
+            held: For each guard what was held.
             token: The writer's token.
             told: Called once, now or later, with how many rows were published, None when nobody
                 knows: the lock expires by itself then.
@@ -191,9 +196,9 @@ class Scripts:
 
         def _calls(waiting: Sequence[HeldRows]) -> list[Call]:
             return [
-                Call("release", _keys(guard, prefix, generation, names), generation, token,
-                     (b"0" if names else b"1", _packed(values)))
-                for guard, prefix, generation, names, values in waiting
+                Call("release", _keys(one.guard, one.prefix, one.generation, one.names),
+                     one.generation, token, (b"1" if one.whole else b"0", _packed(one.values)))
+                for one in waiting
             ]  # fmt: skip
 
         def answered(replies: list[Any] | None) -> None:
@@ -207,9 +212,9 @@ class Scripts:
                     again: list[HeldRows] = []
                     for one, packed in zip(waiting, replies, strict=True):
                         reply = msgpack.unpackb(packed, raw=True)
-                        self.calls.generations[one[0]] = reply[1]
+                        self.calls.generations[one.guard] = reply[1]
                         if reply[0] == 1:  # renamed meanwhile: empty the rows under the new names
-                            again.append((one[0], one[1], reply[1], one[3], ()))
+                            again.append(one._replace(generation=reply[1], values=()))
                         else:
                             published += reply[2]
                     waiting, replies = again, None

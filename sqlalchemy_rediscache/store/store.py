@@ -12,6 +12,7 @@ from ..errors import CacheUnavailable, ConfigurationError, ServerRefused
 from .address import Address, Deadlines, redacted
 from .calls import Calls
 from .embedded import EmbeddedServer
+from .queries import QueryScripts
 from .scripts import Scripts
 from .server import ServerIdentity, run_id
 from .tokens import Tokens
@@ -71,8 +72,10 @@ class Store:
         self._called = called
         self._blocking = BlockingTransport(self._address, self.server)
         self.blocking = self._scripts(self._blocking)
+        self.blocking_queries = QueryScripts(self.blocking)
         self._asyncio = AsyncioTransport(self._address, self.server, await_)
         self.asyncio = self._scripts(self._asyncio)
+        self.asyncio_queries = QueryScripts(self.asyncio)
 
     def _scripts(self, transport: Transport) -> Scripts:
         return Scripts(
@@ -80,7 +83,7 @@ class Store:
                 transport,
                 self.server,
                 self.tokens,
-                ("read", "fill", "lock", "release", "invalidate"),
+                ("read", "fill", "lock", "release", "invalidate", "ask", "keep"),
                 lock_ttl=self._settings.lock_ttl,
                 lease_ttl=self._settings.lease_ttl,
                 max_bytes=self._settings.max_bytes,

@@ -1,7 +1,8 @@
 -- Purpose: put rows in the cache that a reader loaded under its lease, or give the lease back.
 -- KEYS:    [1] guard  [2..] rows
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
---          then for each row: the field, the value ('' gives the lease back), its TTL in ms
+--          then for each row: the field, the value ('' gives the lease back), its TTL in ms, the
+--          field of its tags, its tags ('' where they are not known)
 -- Returns: how many rows were filled.
 -- Invariant: a fill is accepted only while the row's lease is the caller's. A lock clears leases
 --          and a new generation renames rows, so a value loaded before either never gets in.
@@ -11,7 +12,7 @@ if g.err or g[1] ~= run or g[2] ~= gen then
 end
 local filled = 0
 for i = 2, #KEYS do
-  local row, at = KEYS[i], 6 + (i - 2) * 3
+  local row, at = KEYS[i], 6 + (i - 2) * 5
   local lease = redis.pcall('HGET', row, 'lease')
   if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then
     redis.call('HDEL', row, 'lease')
@@ -20,6 +21,9 @@ for i = 2, #KEYS do
       local left = redis.call('PTTL', row)
       local ttl = tonumber(ARGV[at + 2])
       redis.call('HSET', row, ARGV[at], ARGV[at + 1])
+      if ARGV[at + 4] ~= '' then
+        redis.call('HSET', row, ARGV[at + 3], ARGV[at + 4])
+      end
       -- values of one row share its expiry: the first that is due decides
       if not others or left < 0 or left > ttl then
         redis.call('PEXPIRE', row, ttl)

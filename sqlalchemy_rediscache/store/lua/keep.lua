@@ -40,7 +40,10 @@ for i = 4, #KEYS do
   if there == 0 then
     local others = redis.call('HLEN', row) > 0
     local left, ttl = redis.call('PTTL', row), tonumber(ARGV[of + 1])
-    redis.call('HSET', row, field, ARGV[of], words, ARGV[of + 2])
+    redis.call('HSET', row, field, ARGV[of])
+    if ARGV[of + 2] ~= '' then
+      redis.call('HSET', row, words, ARGV[of + 2])
+    end
     if not others or left < 0 or left > ttl then
       redis.call('PEXPIRE', row, ttl)
     end

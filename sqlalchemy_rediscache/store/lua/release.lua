@@ -2,7 +2,8 @@
 -- KEYS:    [1] guard  [2..] rows
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
 --          [6] '1' when the whole region was held  [7] packed as by cmsgpack, for each row: the
---          field, the value ('' publishes nothing), its TTL in ms; an empty list publishes nothing
+--          field, the value ('' publishes nothing), its TTL in ms, the field of its tags, its tags
+--          ('' where they are not known); an empty list publishes nothing
 -- Returns: packed by cmsgpack: {0, generation, rows published} or {1, generation} when the rows are
 --          named for another generation (call again with those names, so that what crept in there
 --          is emptied).
@@ -20,10 +21,11 @@ end
 if current ~= gen then
   return cmsgpack.pack({1, current})
 end
-if lost then
-  redis.call('HSET', guard, 'stamp', fresh(token))
-end
 local now = clock()
+if lost then
+  local seen = survey(now)
+  redis.call('HSET', guard, 'stamp', fresh(token), 'loose', signed(seen.loose, seen.open))
+end
 
 -- The row is not this writer's alone: others go on holding it, and nobody publishes it. Where they
 -- have expired it is emptied all the same: a row that two ever held together is published by none.
@@ -36,12 +38,15 @@ end
 
 local publish, published = cmsgpack.unpack(ARGV[7]), 0
 for i = 2, #KEYS do
-  local row, at = KEYS[i], (i - 2) * 3 + 1
+  local row, at = KEYS[i], (i - 2) * 5 + 1
   local alone = redis.pcall('HLEN', row) == 1 and redis.call('HDEL', row, own) == 1
   if not alone then
     leave(row)
   elseif publish[at + 1] and publish[at + 1] ~= '' then
     redis.call('HSET', row, publish[at], publish[at + 1])
+    if publish[at + 4] ~= '' then
+      redis.call('HSET', row, publish[at + 3], publish[at + 4])
+    end
     redis.call('PEXPIRE', row, publish[at + 2])
     published = published + 1
   end

@@ -1,0 +1,217 @@
+"""`QueryPlan`: what a form of statement means to the cache, whatever its parameters.
+
+A plan is made once for each form (0.5 to 3 ms) and kept with the compiled statement. With the values
+of one call it gives the query's name and what it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Table
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import Date, DateTime, Interval, Time
+
+from .. import private
+from ..codec import Wire
+from ..errors import EncodeError
+from ..region import Region
+from ..tags import TagSet
+from .dependencies import Dependency, Refusal, dependencies
+from .layout import Layout, layout_of
+
+_MOST_TAGS = 200
+"""A query with more tags in one region depends on the whole region."""
+
+NO_ROW = b"none"
+"""The tag of a query that no row can matter to."""
+
+_MOMENTS = (Date, DateTime, Time, Interval)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one table, for those who watch them.
+
+    Args:
+        space: What its keys are called: only its name matters.
+        tagset: The columns that its rows can be told by.
+        region: How its rows are cached as entities; None where they are not.
+    """
+
+    space: Any
+    tagset: TagSet
+    region: Region | None
+
+
+Sources = Callable[[Table], Source | None]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way for rows to matter: a column has one of these values, by parameter name."""
+
+    column: Column[Any]
+    names: tuple[str, ...]
+    null: bool
+    """It may be NULL, too."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a query depends on in one table; with None as its ways, on every row."""
+
+    source: Source
+    ways: tuple[Way, ...] | None
+
+    def tags(self, values: Mapping[str, Any]) -> list[bytes]:
+        """The tags that matter with these values; none when the whole region does."""
+        if self.ways is None:
+            return []
+        found: dict[bytes, None] = {}
+        for way in self.ways:
+            if way.null:
+                found[self.source.tagset.tag(way.column, None) or b""] = None
+            for name in way.names:
+                value = values[name]
+                for one in value if isinstance(value, list | tuple) else (value,):
+                    if one is None:
+                        continue  # equal to no row
+                    tag = self.source.tagset.tag(way.column, one)
+                    if tag is None:
+                        return []  # the database may convert it
+                    found[tag] = None
+        return [] if len(found) > _MOST_TAGS else list(found) or [NO_ROW]
+
+
+@dataclass(frozen=True)
+class QueryPlan:
+    """A form of statement.
+
+    Args:
+        form: A digest of its SQL and of its result's columns, the same in every process.
+        names: Its parameters, in order.
+        moments: Those that are points in time.
+        layout: What the columns of its result are.
+        watches: What it depends on; its entries lie with the first.
+        unique: It looks rows up by a unique column.
+    """
+
+    form: bytes
+    names: tuple[str, ...]
+    moments: tuple[str, ...]
+    layout: Layout
+    watches: tuple[Watch, ...]
+    unique: bool
+
+    def digest(self, values: Mapping[str, Any], wire: Wire) -> bytes:
+        """The name of the query with these values.
+
+        Raises:
+            EncodeError: A value has no exact form.
+        """
+        for name in self.moments:
+            if isinstance(values[name], str):
+                raise EncodeError("a text in the place of a time: the database may take it for now")
+        listed = [_plain(values[name]) for name in self.names]
+        packed = wire.pack(listed)
+        return hashlib.blake2b(self.form + packed, digest_size=16).hexdigest().encode()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+def plan_of(
+    statement: Any, compiled: Any, dialect: Dialect, sources: Sources, max_bytes: int
+) -> QueryPlan | str:
+    """The plan of a statement, or why its results can't be cached.
+
+    Args:
+        statement: The statement as the application executes it.
+        compiled: Its compiled form.
+        dialect: The dialect that it is sent through.
+        sources: What is known of a table; None for one whose writes are not watched.
+        max_bytes: Rows larger than this are not stored.
+    """
+
+    def taggable(column: Column[Any]) -> bool:
+        source = sources(column.table) if isinstance(column.table, Table) else None
+        return source is not None and column in source.tagset.columns
+
+    found = dependencies(statement, taggable, dialect)
+    if isinstance(found, Refusal):
+        return found.reason
+    if not found:
+        return "it reads no table"
+    watches = []
+    for one in found:
+        source = sources(one.table)
+        if source is None:
+            return (
+                f"the table {one.table.fullname} is of no cached model: nobody tells of its writes"
+            )
+        watches.append(Watch(source, _ways(one, statement, compiled)))
+    columns = private.result_expressions(compiled)
+    layout = layout_of(
+        columns, lambda table: getattr(sources(table), "region", None), dialect, max_bytes
+    )
+    if isinstance(layout, str):
+        return layout
+    types = private.parameter_types(compiled)
+    names = tuple(sorted(types))
+    form = _form(compiled, layout, columns)
+    moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
+    return QueryPlan(form, names, moments, layout, tuple(watches), _unique(watches))
+
+
+def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] | None:
+    if found.ways is None:
+        return None
+    ways = []
+    for tagged in found.ways:
+        names = [
+            private.parameter_name(compiled, statement, value)
+            for value in tagged.values
+            if value is not None
+        ]
+        if None in names:
+            return None
+        known = tuple(name for name in names if name is not None)
+        null = any(value is None for value in tagged.values)
+        ways.append(Way(tagged.column, known, null))
+    return tuple(ways)
+
+
+def _unique(watches: Sequence[Watch]) -> bool:
+    """Is it a lookup by a unique column of one table, or one that no row can matter to?"""
+    ways = watches[0].ways if len(watches) == 1 else None
+    return ways is not None and all(
+        way.column.primary_key or alone_unique(way.column) for way in ways
+    )
+
+
+def alone_unique(column: Column[Any]) -> bool:
+    """Is a column unique by itself, by its own word, a constraint or an index?"""
+    if column.unique:
+        return True
+    table = column.table
+    owners = [*getattr(table, "constraints", ()), *getattr(table, "indexes", ())]
+    return any(
+        list(owner.columns) == [column]
+        and (getattr(owner, "unique", False) or owner.__visit_name__ == "unique_constraint")
+        for owner in owners
+        if hasattr(owner, "columns")
+    )
+
+
+def _form(compiled: Any, layout: Layout, columns: Sequence[Any]) -> bytes:
+    parts = [str(compiled.string)]
+    parts += [f"{entity.region.field!r} {entity.columns}" for entity in layout.entities]
+    parts += [repr(column.type) for column in columns]
+    if layout.codec is not None:
+        parts.append(layout.codec.fingerprint)
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
