@@ -55,6 +55,10 @@ class Group:
             self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes
         )
         self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
+        self.words_field = b""
+        """The field of a row's tags; b"" where they are not kept."""
+        self.words: Callable[[Sequence[Any]], bytes] = _no_words
+        """The tags of a row, b"" where they are not known."""
         self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0
         try:
             self.key_places = [self.index[column] for column in keys]
@@ -66,13 +70,6 @@ class Group:
                 f"the primary key column {error} is kept out of the cache, by "
                 'info={"cache": False} or by its type: cache it, or don\'t register the class'
             ) from error
-
-    words_field = b""
-    """The field of a row's tags; b"" where they are not kept."""
-
-    def words(self, values: Sequence[Any]) -> bytes:
-        """The tags of a row, b"" where they are not known."""
-        return b""
 
     def ttl_ms(self) -> int:
         """Milliseconds for a row filled now: the policy's TTL, shortened at random."""
@@ -100,6 +97,10 @@ class Group:
         if len(found) != len(rows) or self.keys_of(found) != list(names):
             return None
         return found
+
+
+def _no_words(values: Sequence[Any]) -> bytes:
+    return b""
 
 
 def _tuple_getter(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from typing import Literal
 from sqlalchemy.orm import UserDefinedOption
 
 from .errors import ConfigurationError
+from .policy import is_number
 
 Mode = Literal["cache", "skip", "refresh"]
 
@@ -43,7 +44,7 @@ def from_cache(ttl: float = DEFAULT_QUERY_TTL) -> CacheOption:
     Raises:
         ConfigurationError: `ttl` is not a number above 0.
     """
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl > 0:
+    if not is_number(ttl) or not ttl > 0:
         raise ConfigurationError(f"from_cache(ttl={ttl!r}): give a number of seconds above 0")
     return CacheOption("cache", float(ttl))
 

@@ -52,11 +52,11 @@ class CachePolicy:
     collections: bool = True
 
     def __post_init__(self) -> None:
-        _check(_is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
+        _check(is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
                "a number of seconds above 0 (an entry without expiry is a fault)")  # fmt: skip
-        _check(_is_number(self.jitter) and 0 <= self.jitter <= _MOST_JITTER, "jitter", self.jitter,
+        _check(is_number(self.jitter) and 0 <= self.jitter <= _MOST_JITTER, "jitter", self.jitter,
                "a share from 0 to 0.9")  # fmt: skip
-        _check(_is_number(self.negative_ttl) and self.negative_ttl >= 0, "negative_ttl",
+        _check(is_number(self.negative_ttl) and self.negative_ttl >= 0, "negative_ttl",
                self.negative_ttl, "a number of seconds, or 0 to remember no absence")  # fmt: skip
         _check(self.write in ("through", "invalidate"), "write", self.write,
                '"through" or "invalidate"')  # fmt: skip
@@ -65,12 +65,13 @@ class CachePolicy:
         _check(self.region is None or (self.region != "" and _REGION_BYTES.issuperset(self.region)),
                "region", self.region, "a name of letters, digits, '_', '.', '-'")  # fmt: skip
         named = self.query_tags
-        _check(named is None or (isinstance(named, tuple) and all(type(n) is str for n in named)),
+        _check(named is None or type(named) is tuple,
                "query_tags", named, "a tuple of column keys, or None")  # fmt: skip
-        _check(type(self.collections) is bool, "collections", self.collections, "True or False")
+        _check(self.collections in (True, False), "collections", self.collections, "True or False")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Is a setting a number, which True and False are not?"""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,6 +31,7 @@ from .codec import Wire
 from .debts import Debts
 from .errors import CacheUnavailable, EncodeError
 from .keys import Place
+from .patience import Patience
 from .query.layout import Entity, Layout
 from .stats import Counters
 from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
@@ -40,11 +40,11 @@ Keys = Sequence[Sequence[bytes | None]]
 """For each entity of a result the keys in its rows."""
 
 _UNSURE = (QueryState.WRITTEN, QueryState.OTHER_STAMP)
-_MOST_ROUNDS = 3
+_MOST_ROUNDS = 5
 """An entry that names other rows each time that it is looked at is left alone after this many."""
 
 _EARLY_BETA = 1.0
-"""How eagerly entries are loaded anew before they expire (XFetch): 1 is the optimum of its paper."""
+"""How eagerly entries are loaded anew before they expire: 1 is the optimum of XFetch."""
 
 
 class Rules(NamedTuple):
@@ -141,46 +141,62 @@ class QueryPath:
         """Look a query up; wait for its load when another reader is at it."""
         token = scripts.new_token()
         keys: Keys = self._guesses.get(wanted.digest, ())
-        give_up = 0.0
-        rounds, pause = 0, 0.001
-        while True:
-            answer = self._ask(scripts, wanted, token, keys, rules)
+        patience = Patience(self._lease_wait)
+        for _ in range(_MOST_ROUNDS):
+            answer = self._waited(scripts, wanted, token, keys, rules, patience)
             if answer is None:
                 return Found()
             asked, rows = answer
-            state = asked[0].state
-            if any(one.state in _UNSURE for one in asked):
-                break  # a write is under way, or this reader's snapshot is an older one
-            if state is QueryState.LEASED:
+            if asked[0].state is QueryState.LEASED:
                 return self._missed(Found(None, asked, token))
-            if state is QueryState.THERE:
-                rounds += 1
-                entry = self._unpacked(wanted, asked)
-                if entry is not None and entry.keys == keys and not self._early(asked[0], entry):
-                    result = _result(wanted, entry, rows)
-                    if result is not None:
-                        self._counters.add("query_hits")
-                        return Found(result)
-                if entry is not None and entry.keys != keys and rounds < _MOST_ROUNDS:
-                    # Ask again, for the rows that it names, and for the stamps with them.
-                    keys = self._guesses[wanted.digest] = entry.keys
-                elif rules.lease and not rules.refresh:
-                    # Not in force any more, or not for long, or some of its rows are gone: this
-                    # reader loads all of it, from one moment.
-                    rules = rules._replace(refresh=True)
-                else:
-                    break
-            elif state is QueryState.BEING_LOADED and rules.wait:
-                if not give_up:
-                    give_up = time.monotonic() + self._lease_wait
-                    self._counters.add("waits")
-                if time.monotonic() > give_up:
-                    break
-                scripts.pause(pause * (0.5 + random.random()))  # noqa: S311
-                pause = min(pause * 1.6, 0.05)
-            else:
+            if asked[0].state is not QueryState.THERE:
+                break  # a write is under way, this reader's snapshot is an older one, ...
+            entry = self._unpacked(wanted, asked)
+            if entry is not None and entry.keys != keys:
+                # Ask again, for the rows that it names, and for the stamps with them.
+                keys = self._guesses[wanted.digest] = entry.keys
+                if any(keys):
+                    continue
+            if entry is not None and not self._early(asked[0], entry):
+                result = _result(wanted, entry, rows)
+                if result is not None:
+                    self._counters.add("query_hits")
+                    return Found(result)
+            # Not in force any more, or not for long, or some of its rows are gone: this reader
+            # loads all of it, from one moment.
+            if not rules.lease or rules.refresh:
                 break
+            rules = rules._replace(refresh=True)
         return self._missed(Found())
+
+    def _waited(
+        self,
+        scripts: QueryScripts,
+        wanted: Wanted,
+        token: bytes,
+        keys: Keys,
+        rules: Rules,
+        patience: Patience,
+    ) -> tuple[list[Asked], list[list[Any]]] | None:
+        """Redis's answer, once no other reader is loading the query; None where there is none."""
+        while True:
+            answer = self._ask(scripts, wanted, token, keys, rules)
+            if answer is None:
+                return None
+            asked = answer[0]
+            if any(one.state in _UNSURE for one in asked):
+                # One region that can't be relied on decides for all.
+                if asked[0].state is QueryState.LEASED:
+                    self.give_back(scripts, wanted, Found(None, asked, token))
+                return [one for one in asked if one.state in _UNSURE], answer[1]
+            if asked[0].state is not QueryState.BEING_LOADED or not rules.wait:
+                return answer
+            if not patience.begun:
+                self._counters.add("waits")
+            pause = patience.next()
+            if pause is None:
+                return answer
+            scripts.pause(pause)
 
     def _missed(self, found: Found) -> Found:
         self._counters.add("query_misses")
@@ -269,23 +285,8 @@ class QueryPath:
         except EncodeError:
             self._counters.add("unencodable")
             keys, by_key, value = [], [], b""
-        kept: dict[int, list[tuple[Entity, dict[bytes, list[Any]]]]] = {0: []}
-        for entity, place, own in zip(wanted.layout.entities, wanted.places, by_key, strict=False):
-            for index, watched in enumerate(wanted.watched):
-                if watched.guard == place.guard:
-                    kept.setdefault(index, []).append((entity, own))
-                    break
-        calls = []
-        for index, parts in kept.items():
-            watched, one = wanted.watched[index], asked[index]
-            entry = (
-                (watched.entry_key(wanted.digest), value, int(ttl * 1000)) if not index else None
-            )
-            for entity, own in parts or [(None, {})]:
-                calls.append(_kept(watched, one, entry, entity, own))
-                entry = None
         try:
-            scripts.keep(calls, found.token, self._told)
+            scripts.keep(_calls(wanted, asked, value, by_key, ttl), found.token, self._told)
         except CacheUnavailable:
             self._counters.add("errors")
             return
@@ -310,6 +311,32 @@ class QueryPath:
             self._counters.add("query_fills", entries)
         if rows:
             self._counters.add("fills", rows)
+
+
+def _calls(
+    wanted: Wanted,
+    asked: Sequence[Asked],
+    value: bytes,
+    by_key: Sequence[dict[bytes, list[Any]]],
+    ttl: float,
+) -> list[Keep]:
+    """What to keep with each region: the entry with its home, rows with their own."""
+    entry: tuple[bytes, bytes, int] | None
+    entry = (wanted.watched[0].entry_key(wanted.digest), value, int(ttl * 1000))
+    calls = []
+    at = {watched.guard: index for index, watched in enumerate(wanted.watched)}
+    for entity, place, own in zip(wanted.layout.entities, wanted.places, by_key, strict=False):
+        index = at.get(place.guard)
+        if index is None:
+            continue
+        calls.append(
+            _kept(wanted.watched[index], asked[index], entry if index == 0 else None, entity, own)
+        )
+        if index == 0:
+            entry = None
+    if entry is not None:
+        calls.append(_kept(wanted.watched[0], asked[0], entry, None, {}))
+    return calls
 
 
 def _kept(

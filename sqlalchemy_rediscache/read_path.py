@@ -15,8 +15,6 @@ How a fill can't be stale, step by step:
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -26,6 +24,7 @@ from .debts import Debts
 from .errors import CacheUnavailable, DecodeError, EncodeError
 from .group import Group
 from .keys import Place
+from .patience import Patience
 from .stats import Counters
 from .store import Lease, Reading, Scripts, State
 
@@ -102,8 +101,7 @@ class ReadPath:
         self, scripts: Scripts, group: Group, place: Place, token: bytes, permit: Permit
     ) -> Outcome:
         """Look one row up; wait for its fill when another reader is at it."""
-        give_up = 0.0
-        pause = 0.001
+        patience = Patience(self._lease_wait)
         while True:
             answer = self._ask(scripts, group, place, (token,), permit)
             if answer is None:
@@ -122,13 +120,12 @@ class ReadPath:
                 return self._sorted_out(scripts, group, place, (token,), reading, leases)[0]
             # Another reader has the lease. Its fill comes within a SELECT's time, or never: its
             # lease expires and one of those who wait is granted the next.
-            if not give_up:
-                give_up = time.monotonic() + self._lease_wait
+            if not patience.begun:
                 self._counters.add("waits")
-            if time.monotonic() > give_up:
+            pause = patience.next()
+            if pause is None:
                 return Outcome()
-            scripts.transport.pause(pause * (0.5 + random.random()))  # noqa: S311
-            pause = min(pause * 1.6, 0.05)
+            scripts.transport.pause(pause)
 
     def read_rows(
         self,

@@ -107,7 +107,7 @@ class Region(Group):
         )
         kept = [self.index[column] for column in self.tagset.kept]
         self.words_field = self.tagset.field
-        self.words = self.tagset.row_words(kept)  # type: ignore[method-assign]
+        self.words = self.tagset.row_words(kept)
         self.whole = self.shape.whole
         self.direct = self.whole and all(
             self.hydration(sub).direct for sub in mapper.self_and_descendants

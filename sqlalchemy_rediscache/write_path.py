@@ -223,7 +223,7 @@ class WriteSet:
                 yield LockWanted(*place, (), (), whole=False, touched=tags.touched(()))
 
     def owed_places(self) -> Iterator[tuple[Place, Sequence[bytes]]]:
-        """Each place with its rows, none for the whole region: what to invalidate without a lock."""
+        """Each place with its rows, none for the whole region: to be invalidated without a lock."""
         for one in self.wanted():
             yield Place(one.guard, one.prefix), one.names
 

@@ -127,7 +127,6 @@ __all__ = [
     "getters",
     "has_connections",
     "has_listeners_after",
-    "has_writing_cte",
     "hints",
     "identity_class",
     "identity_token",

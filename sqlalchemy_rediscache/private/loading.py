@@ -89,8 +89,10 @@ def compile_cached(
 def compile_with_values(
     state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]
 ) -> tuple[Any, dict[str, Any]] | None:
-    """The compiled statement without a connection, the same object for statements of one form, and
-    the values of this one's parameters; None for a statement that has no form that is kept.
+    """The compiled form of a statement, made without a connection, and its parameters' values.
+
+    Statements of one form have the same compiled object. None for one that has no form: SQLAlchemy
+    compiles it anew each time.
     """
     compiled, extracted, *_ = _compiled(state, dialect, cache)
     if compiled.cache_key is None or extracted is None:

@@ -1,7 +1,7 @@
 """`QueryPlan`: what a form of statement means to the cache, whatever its parameters.
 
-A plan is made once for each form (0.5 to 3 ms) and kept with the compiled statement. With the values
-of one call it gives the query's name and what it depends on.
+A plan is made once for each form (0.5 to 3 ms) and kept with the compiled statement. With the
+values of one call it gives the query's name and what it depends on.
 """
 
 from __future__ import annotations
@@ -151,9 +151,7 @@ def plan_of(
     for one in found:
         source = sources(one.table)
         if source is None:
-            return (
-                f"the table {one.table.fullname} is of no cached model: nobody tells of its writes"
-            )
+            return f"{one.table.fullname} is of no cached model: nobody tells of its writes"
         watches.append(Watch(source, _ways(one, statement, compiled)))
     columns = private.result_expressions(compiled)
     layout = layout_of(
@@ -178,9 +176,9 @@ def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] |
             for value in tagged.values
             if value is not None
         ]
-        if None in names:
-            return None
         known = tuple(name for name in names if name is not None)
+        if len(known) < len(names):
+            return None
         null = any(value is None for value in tagged.values)
         ways.append(Way(tagged.column, known, null))
     return tuple(ways)

@@ -1,4 +1,4 @@
-"""The tags of the rows that a flush wrote: those that they get, and whether they had some before."""
+"""The tags of the rows that a flush wrote: those that they get, and if they had some before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed callers of the scripts ``ask`` and ``keep``: queries, what they depend on, their rows."""
+"""The typed callers of ``ask`` and ``keep``: queries, what they depend on, and their rows."""
 
 from __future__ import annotations
 
@@ -158,12 +158,13 @@ class QueryScripts:
             refresh: Act as if there were none.
         """
         calls = [self._rows_call(wanted, token) for wanted in rows]
+        leased = self.scripts.calls.lease_ms if lease else b"0"
         for index, one in enumerate(watched):
             keys = [one.guard, one.tags_key]
             if index == 0:
                 keys.append(one.entry_key(digest))
             arguments = [
-                self.scripts.calls.lease_ms if lease else b"0", self.scripts.calls.max_bytes, one.stamp,
+                leased, self.scripts.calls.max_bytes, one.stamp,
                 b"1" if refresh else b"0", one.tagset, *one.tags,
             ]  # fmt: skip
             calls.append(Call("ask", keys, b"", token, arguments))
@@ -171,7 +172,9 @@ class QueryScripts:
         found = [_rows(reply, len(one.names)) for reply, one in zip(replies, rows, strict=False)]
         asked = []
         for one, reply in zip(watched, replies[len(rows) :], strict=True):
-            asked.append(Asked(QueryState(reply[0]), *reply[1:3], bool(reply[3]), *reply[4:]))
+            state, generation, stamp, busy, on, entry, left_ms = reply
+            found_state = QueryState(state)
+            asked.append(Asked(found_state, generation, stamp, bool(busy), on, entry, left_ms))
             self.scripts.calls.generations[one.guard] = reply[1]
         return asked, found
 

@@ -132,6 +132,7 @@ class Scripts:
             filled: For each row its lease, the value, its TTL in milliseconds, and its tags as
                 words, b"" where they are not known.
             told: Called once, now or later, with how many were accepted, None when nobody knows.
+            words_field: The field of the rows' tags.
 
         Raises:
             CacheUnavailable: It could not be sent.

@@ -34,7 +34,9 @@ def invalidate_after_commit_only(world: World, patch: pytest.MonkeyPatch) -> Non
 
     def release(self: WritePath, scripts: Any, writes: WriteSet, *, committed: bool) -> None:
         if writes.token:
-            scripts.invalidate([(one.guard, one.prefix, names) for one, names in writes.wanted()])
+            scripts.invalidate(
+                [(one.guard, one.prefix, names) for one, names in writes.owed_places()]
+            )
 
     patch.setattr(WritePath, "lock", lock)
     patch.setattr(WritePath, "release", release)

@@ -10,7 +10,7 @@ import redis
 from sqlalchemy_rediscache import private
 from sqlalchemy_rediscache.store import Lease, Published, Reading, Scripts, State, Store
 from sqlalchemy_rediscache.store import StoreSettings as Settings
-from sqlalchemy_rediscache.store.answers import HeldRows
+from sqlalchemy_rediscache.store.answers import HeldRows, LockWanted
 
 FIELD = b"row:12345678"
 OTHER_FIELD = b"grp:87654321"
@@ -68,7 +68,8 @@ class Shelf:
 
     def fill(self, entries: Sequence[tuple[Lease, bytes, int]]) -> int:
         """Fill under leases, wait for the answer: how many were accepted."""
-        return self._told(lambda told: self.scripts.fill(entries, told))
+        untagged = [(*entry, b"") for entry in entries]
+        return self._told(lambda told: self.scripts.fill(untagged, told))
 
     def _told(self, post: Callable[[Callable[[int | None], None]], None]) -> int:
         found: list[int | None] = []
@@ -88,7 +89,8 @@ class Shelf:
         """Hold rows, or with none the region: the token, the generation, the values."""
         token = token or self.scripts.tokens.new()
         fields = [field] * len(names)
-        (held,) = self.scripts.lock([(self.guard, self.prefix, names, fields)], token)
+        wanted = LockWanted(self.guard, self.prefix, names, fields, whole=not names)
+        (held,) = self.scripts.lock([wanted], token)
         return token, held.generation, held.values
 
     def release(
@@ -96,8 +98,9 @@ class Shelf:
     ) -> int:
         """End a lock; with a value publish it in each row."""
         publish = None if value is None else Published(FIELD, value, HOUR)
-        call = (self.guard, self.prefix, generation, names, [publish] * len(names))
-        return self.release_all([call], token)
+        values = [publish] * len(names)
+        held = HeldRows(self.guard, self.prefix, generation, names, not names, values)
+        return self.release_all([held], token)
 
     def release_all(self, held: Sequence[HeldRows], token: bytes) -> int:
         """End locks, wait for the answer: how many rows were published."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from sqlalchemy_rediscache.store import Published, State
+from sqlalchemy_rediscache.store import HeldRows, LockWanted, Published, State
 from tests.store.conftest import StoreMaker
 from tests.store.shelf import FIELD, HOUR, OTHER_FIELD, Shelf, until
 
@@ -40,7 +40,10 @@ def test_rows_of_several_regions_are_locked_at_once(shelf: Shelf, other: Shelf) 
     theirs.read(b"1")
     token = other.scripts.tokens.new()
     held = other.scripts.lock(
-        [(shelf.guard, shelf.prefix, [b"1"], [FIELD]), (second.guard, second.prefix, (), ())],
+        [
+            LockWanted(shelf.guard, shelf.prefix, [b"1"], [FIELD], whole=False),
+            LockWanted(second.guard, second.prefix, (), (), whole=True),
+        ],
         token,
     )
     assert [list(one.values) for one in held] == [[b"one"], []]
@@ -51,8 +54,8 @@ def test_rows_of_several_regions_are_locked_at_once(shelf: Shelf, other: Shelf) 
 def test_a_writer_alone_publishes(shelf: Shelf, other: Shelf, redis_client: redis.Redis) -> None:
     """The new value is in the cache after the release, with its time to live."""
     token, generation, _ = shelf.lock(b"1", b"2")
-    held = (shelf.guard, shelf.prefix, generation, (b"1", b"2"),
-            (Published(FIELD, b"new", 50_000), None))  # fmt: skip
+    held = HeldRows(shelf.guard, shelf.prefix, generation, (b"1", b"2"), whole=False,
+                    values=(Published(FIELD, b"new", 50_000), None))  # fmt: skip
     assert shelf.release_all([held], token) == 1
     assert other.read(b"1") == b"new"
     assert other.read(b"2") is State.LEASED

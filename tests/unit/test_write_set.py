@@ -124,13 +124,13 @@ def test_what_a_set_wants_locked() -> None:
     assert not writes
     writes.row(A, b"1", None)
     writes.row(A, b"2", None)
-    assert list(writes.wanted()) == [(A, (b"1", b"2"))]
+    assert list(writes.owed_places()) == [(A, (b"1", b"2"))]
     writes.region(A)
     writes.row(B, b"1", None)
-    assert dict(writes.wanted()) == {A: (), B: (b"1",)}
+    assert dict(writes.owed_places()) == {A: (), B: (b"1",)}
     for number in range(6000):
         writes.row(B, b"%d" % number, None)
-    assert dict(writes.wanted()) == {A: (), B: ()}
+    assert dict(writes.owed_places()) == {A: (), B: ()}
     assert writes
 
 
@@ -149,7 +149,7 @@ def test_a_savepoint_forgets_values(region: Region) -> None:
     writes = WriteSet()
     writes.row(A, b"1", RowWrite(region, True, {0: 1, 1: "a", 2: None}))
     writes.forget_values()
-    assert list(writes.wanted()) == [(A, (b"1",))]
+    assert list(writes.owed_places()) == [(A, (b"1",))]
     assert writes.rows[A][b"1"].built(b"") is None
 
 
