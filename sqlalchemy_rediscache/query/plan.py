@@ -139,7 +139,8 @@ def plan_of(
     """
 
     def taggable(column: Column[Any]) -> bool:
-        source = sources(column.table) if isinstance(column.table, Table) else None
+        table: Any = column.table
+        source = sources(table) if isinstance(table, Table) else None
         return source is not None and column in source.tagset.columns
 
     found = dependencies(statement, taggable, dialect)
