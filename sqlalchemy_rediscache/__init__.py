@@ -16,6 +16,7 @@ from .errors import (
 from .mixin import CacheMixin
 from .options import CacheOption, from_cache, refresh_cache, skip_cache
 from .policy import CachePolicy
+from .session.explain import Explanation
 from .stats import Stats
 
 try:
@@ -33,6 +34,7 @@ __all__ = [
     "ConfigurationError",
     "DecodeError",
     "EncodeError",
+    "Explanation",
     "RedisCache",
     "ServerRefused",
     "Stats",

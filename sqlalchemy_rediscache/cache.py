@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from . import private
@@ -22,6 +23,7 @@ from .region import Region, key_columns, root_table
 from .session import Binding
 from .session.access import Services
 from .session.binding import SessionHooks
+from .session.explain import Explanation, explain
 from .stats import Counters, Stats
 from .store import Store, StoreSettings
 
@@ -272,6 +274,22 @@ class RedisCache:
         rows = sum(len(names) for _, names in wanted)
         self._counters.add("invalidated", rows)
         self._counters.add("regions_invalidated", sum(1 for _, names in wanted if not names))
+
+    def explain(self, statement: Any, *, engine: Engine | None = None) -> Explanation:
+        """What the cache makes of a statement: its key, what it depends on, or why none is kept.
+
+        Args:
+            statement: An ORM statement, with the options that it is executed with.
+            engine: The engine that it would be sent to. Default: the only one that this cache has
+                met.
+
+        Returns:
+            An object to look at, or to print.
+
+        Raises:
+            ConfigurationError: It is not clear which engine is meant.
+        """
+        return explain(self._services, self._hooks.queries, statement, engine)
 
     def stats(self) -> Stats:
         """What this cache object did so far; no round trip."""

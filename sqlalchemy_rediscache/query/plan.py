@@ -37,11 +37,13 @@ class Source:
     """The rows of one table, for those who watch them.
 
     Args:
+        table: The table's name.
         space: What its keys are called: only its name matters.
         tagset: The columns that its rows can be told by.
         region: How its rows are cached as entities; None where they are not.
     """
 
+    table: str
     space: Any
     tagset: TagSet
     region: Region | None

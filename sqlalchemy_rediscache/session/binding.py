@@ -35,7 +35,8 @@ class SessionHooks:
         services.watch = self.engine_events.watch
         self.lookups = Lookups(services)
         self._refreshes = Refreshes(services)
-        self._statements = Statements(services, Queries(services, plans))
+        self.queries = Queries(services, plans)
+        self._statements = Statements(services, self.queries)
         self._flushes = Flushes(services, plans)
         self._transactions = Transactions(services, self.engine_events)
         self._plans = plans

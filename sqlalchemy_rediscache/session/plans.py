@@ -130,11 +130,13 @@ class Plans:
         regions = [one for one in spaces if isinstance(one, Region)]
         own = [one for one in regions if one.only_class and one.mapper.local_table is table]
         if own:
-            return Source(own[0], own[0].tagset, own[0])
+            return Source(table.fullname, own[0], own[0].tagset, own[0])
         if regions:
-            return Source(regions[0], regions[0].tagset, None)
+            return Source(table.fullname, regions[0], regions[0].tagset, None)
         space = spaces[0]
-        return Source(space, space.tagset, None) if isinstance(space, AssociationSpace) else None
+        if not isinstance(space, AssociationSpace):
+            return None
+        return Source(table.fullname, space, space.tagset, None)
 
     def association(self, table: Table, engine: EngineInfo) -> AssociationSpace | None:
         """The space of a table that cached classes are related through."""

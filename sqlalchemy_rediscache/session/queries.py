@@ -7,6 +7,7 @@ column, for models whose policy says `collections`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _HARMLESS_OPTIONS = frozenset(
      "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
 )  # fmt: skip
 _PLAN = "_rediscache_plan"
+
+logger = logging.getLogger("sqlalchemy_rediscache")
 
 
 @dataclass(slots=True)
@@ -116,15 +119,22 @@ class Queries:
         kept = compiled.__dict__.get(_PLAN)
         version = self._services.models.version
         if kept is None or kept[0] is not version:
-            plan = plan_of(
-                state.statement,
+            plan = self._planned(state.statement, compiled, engine)
+            kept = compiled.__dict__[_PLAN] = (version, plan)
+        return compiled, kept[1], values
+
+    def _planned(self, statement: Any, compiled: Any, engine: EngineInfo) -> QueryPlan | str:
+        try:
+            return plan_of(
+                statement,
                 compiled,
                 engine.dialect,
                 lambda table: self._plans.source(table, engine),
                 self._services.max_bytes,
             )
-            kept = compiled.__dict__[_PLAN] = (version, plan)
-        return compiled, kept[1], values
+        except Exception as error:  # noqa: BLE001 (no read may fail for want of a plan)
+            logger.warning("a statement can't be cached, which is a fault of the cache: %r", error)
+            return f"the cache failed to understand it: {error!r}"
 
     def _query(
         self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption | None
