@@ -204,6 +204,8 @@ class Services:
         if access.engine.shares_connections and access.engine.beside(unit):
             return None  # it would see what those have not committed
         wrote = unit is not None and unit.wrote
+        if unit is not None and unit.wrote and unit.flushing:
+            return None  # which rows the flush has written is noted when it is done
         wait = not (wrote or refresh)
         if unit is None or not unit.connections:
             view = access.engine.view()

@@ -81,24 +81,12 @@ class Statements:
         if mapper is None:
             return None
         session = state.session
+        if not self._services.models.caches(mapper):
+            return None
         if state.bind_arguments.keys() - {"clause", "mapper"}:
             return None
-        shard = private.identity_token(state)
-        access = self._services.reading(session, mapper, known_unit(session))
-        if access is None:
-            return None
-        lookup = self._recognise(state, access, mapper, shard)
-        if lookup is None:
-            return None
-        if private.wants_autoflush(state) and private.dirty(session):
-            private.autoflush(session)
-        if not private.begin(session):
-            return None
-        return self._answer(lookup)
-
-    def _recognise(
-        self, state: ORMExecuteState, access: Access, mapper: Mapper[Any], shard: Any
-    ) -> KeyLookup | None:
+        # What is asked for comes before where it is: that may be the application's to tell, by a
+        # `get_bind()` of its own, and is asked for key lookups alone.
         mode = _mode(state)
         if mode == "skip" or not _understood(state) or private.has_listeners_after(state):
             return None
@@ -106,12 +94,20 @@ class Statements:
         keys = key_lookup(state.statement, parameters, mapper)
         if keys is None:
             return None
+        access = self._services.reading(session, mapper, known_unit(session))
+        if access is None:
+            return None
         tokens = dict.fromkeys(map(access.region.identity.key, keys))
         if None in tokens:
             return None
+        if private.wants_autoflush(state) and private.dirty(session):
+            private.autoflush(session)
+        if not private.begin(session):
+            return None
         only = dict(zip(mapper.primary_key, keys[0], strict=True)) if len(keys) == 1 else {}
         names = cast(list[bytes], list(tokens))
-        return KeyLookup(state, access, mapper, names, only, mode, shard)
+        shard = private.identity_token(state)
+        return self._answer(KeyLookup(state, access, mapper, names, only, mode, shard))
 
     def _answer(self, lookup: KeyLookup) -> Result[Any] | None:
         if not lookup.tokens:

@@ -61,6 +61,7 @@ class Transactions:
         unit = known_unit(session)
         if unit is None:
             return
+        unit.flushing = False  # a flush that fails is rolled back, and tells nothing else
         if transaction.nested:
             unit.writes.forget_values()
 
