@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import Label
@@ -41,9 +42,16 @@ def shape_of(mapper: Mapper[Any], dialect: Dialect) -> Shape:
     """The shape of a mapper.
 
     Raises:
-        UncacheableModel: The class of a row is told by something that is not one of its columns.
+        UncacheableModel: The class of a row is told by something that is not one of its columns, or
+            no row can be loaded with this dialect.
     """
-    found = private.result_columns(private.own_select(mapper, dialect))
+    try:
+        select = private.own_select(mapper, dialect)
+    except CompileError as error:  # a class for other databases than this one
+        raise UncacheableModel(
+            f"{mapper.class_.__name__}: its SELECT does not compile for {dialect.name}: {error}"
+        ) from error
+    found = private.result_columns(select)
     tables = set(mapper.tables)
     for sub in mapper.self_and_descendants:
         tables.update(sub.tables)
