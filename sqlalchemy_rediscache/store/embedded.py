@@ -28,7 +28,11 @@ class EmbeddedServer:
             ) from error
         self._folder = tempfile.TemporaryDirectory(prefix="rediscache-")
         socket = Path(self._folder.name) / "socket"
-        self._server: Any = ValkeyServer(unix_socket_path=socket, data_dir=Path(self._folder.name))
+        # Port 0: no TCP. Another process might take the port before the server does, and anybody on
+        # the machine could speak to it.
+        self._server: Any = ValkeyServer(
+            port=0, unix_socket_path=socket, data_dir=Path(self._folder.name)
+        )
         try:
             self._server.start()
         except (ValkeyServerError, OSError) as error:
