@@ -60,11 +60,11 @@ def _all_fresh(
 def _mixed(
     session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
 ) -> list[Any] | None:
-    """The objects of rows of several classes, or of which some are in the session."""
+    """The objects of rows of several classes, some in the session, some in several rows."""
     known = session.identity_map
     key_of = region.identity_of
     found: list[Any] = []
-    fresh: dict[Any, list[tuple[int, Any, Sequence[Any]]]] = {}
+    fresh: dict[Any, dict[Any, tuple[Sequence[Any], list[int]]]] = {}
     kinds: dict[Any, Any] = {}
     for index, values in enumerate(rows):
         mapper = region.concrete(values)
@@ -73,11 +73,11 @@ def _mixed(
         kind = kinds.get(mapper)
         if kind is None:
             kind = kinds[mapper] = private.identity_class(mapper)
-            fresh[mapper] = []
+            fresh[mapper] = {}
         key = (kind, key_of(values), shard)
         instance = known.get(key)
         if instance is None:
-            fresh[mapper].append((index, key, values))
+            fresh[mapper].setdefault(key, (values, []))[1].append(index)
         elif _lacks(region, instance):
             return None
         found.append(instance)
@@ -88,10 +88,11 @@ def _mixed(
             return None
     for mapper, entries in fresh.items():
         plan = region.hydration(mapper)
-        pairs = [(key, values) for _, key, values in entries]
+        pairs = [(key, values) for key, (values, _) in entries.items()]
         made = private.add_instances(session, mapper, load_path, plan, pairs)
-        for (index, _, _), instance in zip(entries, made, strict=True):
-            found[index] = instance
+        for (_, indexes), instance in zip(entries.values(), made, strict=True):
+            for index in indexes:
+                found[index] = instance
     return found
 
 
