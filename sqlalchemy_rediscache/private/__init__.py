@@ -28,6 +28,7 @@ from .loading import (
     path_through,
     refresh_instance,
     replay,
+    replay_any,
     replayed,
     set_expired_loader,
 )
@@ -158,6 +159,7 @@ __all__ = [
     "rendered",
     "renders_itself",
     "replay",
+    "replay_any",
     "replayed",
     "resolved",
     "result_columns",

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import sqlalchemy
-from sqlalchemy.engine import ChunkedIteratorResult, CursorResult, Dialect, Result
+from sqlalchemy.engine import (
+    ChunkedIteratorResult,
+    CursorResult,
+    Dialect,
+    IteratorResult,
+    Result,
+)
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.instrumentation import ClassManager
@@ -72,6 +78,18 @@ def replay(state: ORMExecuteState, cursor: ReplayedCursor) -> Result[Any]:
         state.bind_arguments,
         cursor,
     )
+
+
+def replay_any(state: ORMExecuteState, cursor: ReplayedCursor, rows: Sequence[Any]) -> Result[Any]:
+    """`replay`, also for statements whose rows the ORM hands on as they are (a union, say)."""
+    result: Any = cursor if state._compile_state_cls is None else replay(state, cursor)
+    if result is not cursor:
+        return result  # type: ignore[no-any-return]
+    columns = cursor.context.compiled._result_columns
+    metadata = SimpleResultMetaData(
+        [entry[0] for entry in columns], [tuple(entry[2]) for entry in columns]
+    )
+    return IteratorResult(metadata, iter([tuple(row) for row in rows]))
 
 
 def cursor_of(result: CursorResult[Any], rows: Sequence[Any]) -> ReplayedCursor:

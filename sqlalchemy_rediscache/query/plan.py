@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Select, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import Date, DateTime, Interval, Time
 
@@ -157,9 +157,14 @@ def plan_of(
             return f"{one.table.fullname} is of no cached model: nobody tells of its writes"
         watches.append(Watch(source, _ways(one, statement, compiled)))
     columns = private.result_expressions(compiled)
-    layout = layout_of(
-        columns, lambda table: getattr(sources(table), "region", None), dialect, max_bytes
-    )
+
+    def region_of(table: Table) -> Region | None:
+        # The columns of a union are named by those of its first SELECT: its rows are no rows of
+        # that one's table.
+        source = sources(table) if isinstance(statement, Select) else None
+        return None if source is None else source.region
+
+    layout = layout_of(columns, region_of, dialect, max_bytes)
     if isinstance(layout, str):
         return layout
     types = private.parameter_types(compiled)

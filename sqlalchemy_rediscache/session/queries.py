@@ -221,7 +221,7 @@ class Queries:
             rows = query.plan.layout.raw(rows)
         _, getter, tuple_getter = private.getters(query.compiled)
         cursor = private.replayed(rows, query.compiled, getter, tuple_getter)
-        return private.replay(state, cursor)
+        return private.replay_any(state, cursor, rows)
 
     def _load(self, query: _Query, found: Found) -> Result[Any]:
         state = query.state
@@ -241,7 +241,7 @@ class Queries:
         finally:
             if not kept:
                 self._path.give_back(query.scripts, query.wanted, found)
-        return private.replay(state, private.cursor_of(cursor, rows))
+        return private.replay_any(state, private.cursor_of(cursor, rows), rows)
 
 
 def _option(state: ORMExecuteState) -> CacheOption | None:

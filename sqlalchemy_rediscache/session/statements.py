@@ -80,7 +80,10 @@ class Statements:
 
     def _on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         lookup = self._key_lookup(state)
-        return self._queries.on_select(state) if lookup is None else self._answer(lookup)
+        result = None if lookup is None else self._answer(lookup)
+        if lookup is None or (result is None and lookup.mode == "cache"):
+            return self._queries.on_select(state)
+        return result
 
     def _key_lookup(self, state: ORMExecuteState) -> KeyLookup | None:
         """The statement as a lookup by primary key, after the flush that it wants."""
