@@ -46,7 +46,7 @@ def outcome(stage: Stage, run: Run, *, plain: bool = False) -> Any:
 
 def warmed(stage: Stage, run: Run) -> None:
     """Have the cache hold a query and the rows of its result."""
-    for _ in range(2):
+    for _ in range(3):
         outcome(stage, run)
 
 
@@ -61,8 +61,10 @@ def check(stage: Stage, run: Run) -> Count:
     """A query gives the same without the cache, cold and warm; what the warm one took."""
     expected = outcome(stage, run, plain=True)
     assert outcome(stage, run) == expected, "cold"
-    found, _ = again(stage, run)
-    assert found == expected, "the second time"
+    for _ in range(2):
+        # A transaction that has a snapshot fills little: what leads from one to the next takes
+        # several.
+        assert outcome(stage, run) == expected, "not cold any more"
     found, count = again(stage, run)
     assert found == expected, "warm"
     return count

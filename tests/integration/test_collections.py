@@ -179,6 +179,7 @@ def test_skip_cache_reaches_collections(stage: Stage) -> None:
     assert count.selects == 2
 
 
+@pytest.mark.databases("postgresql")  # elsewhere the first SELECT begins a snapshot
 def test_a_selectin_load_shares_one_statement(stage: Stage) -> None:
     """A selectin load of the collections of many parents is served as one."""
     statement = select(Author).order_by(Author.id)

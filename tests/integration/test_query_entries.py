@@ -52,7 +52,7 @@ for _ in range(3):
         session.scalars(books.options(from_cache(ttl=60))).all()
         session.execute(
             select(other.name, many.c.n).join(many, many.c.author_id == other.id)
-            .where(other.country.in_({"fr", "de"})).options(from_cache(ttl=60))
+            .where(other.country.in_(("fr", "de"))).options(from_cache(ttl=60))
         ).all()
         session.scalars(select(Tag).where(Tag.name == "red")).one()
         session.get(Author, 1).books
@@ -204,7 +204,7 @@ def test_what_other_programs_write_is_not_cached(stage: Stage) -> None:
         assert check(stage, _read(statement)).selects == 1
 
 
-DAMAGE: list[bytes] = [b"", b"\x00", b"\xc1", b"\x90", b"\x94\x90\x90\x90\x00", b"x" * 1000,
+DAMAGE: list[bytes] = [b"", b"\x00", b"\xc1", b"\x90", b"\x94\x90\x90\x90\xc0", b"x" * 1000,
                        b"\xdd\xff\xff\xff\xff", b"\x94\x90\x91\x91\xc4\x01a\x90\xcb" + b"\0" * 8]  # fmt: skip
 
 
@@ -226,14 +226,13 @@ def test_a_damaged_entry_is_a_miss(
     damaged = 0
     for key in redis_client.scan_iter():
         for name, value in redis_client.hgetall(key).items():
-            packed = not value.isascii() or not value.isprintable()
-            if packed or name.startswith((b"row:", b"entry", b"value", b"q")):
+            if any(byte < 32 or byte > 126 for byte in value):  # packed: no stamp, no time
                 redis_client.hset(key, name, DAMAGE[number])
                 damaged += 1
     assert damaged > 5
     fresh(stage, *runs)
     for run in runs:
-        check(stage, run)
+        assert check(stage, run).statements == []
 
 
 @pytest.mark.parametrize("what", ["entities", "columns", "two entities"])
@@ -276,7 +275,6 @@ def test_one_round_trip_for_the_small_ones(stage: Stage, what: str) -> None:
         with stage.Session() as session:
             run(session)
             session.expunge_all()
-            session.expire(author) if False else None
         author.__dict__.pop("books", None)
     with stage.counting() as count, stage.Session() as session:
         run(session)
