@@ -209,11 +209,11 @@ class Whole:
 
     def _transaction(self, session: Session) -> bool:
         for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
-            if self.rng.random() < 0.2:
+            if self.rng.random() < 0.3:
                 self._own_view(session)
             self.writes.write(session, rows_now(session))
             session.flush()
-        if self.rng.random() < 0.2:
+        if self.rng.random() < 0.5:
             self._own_view(session)
         if self.rng.random() < 0.1:
             self.writes.label += " rolled back"
