@@ -27,6 +27,20 @@ def _selectin(session: Session) -> Any:
     return found.books
 
 
+def _after_a_commit(session: Session) -> Any:
+    author = session.get_one(Author, 1)
+    before = list(author.books)
+    session.commit()
+    return [author.books, before]
+
+
+def _expired(session: Session) -> Any:
+    author = session.get_one(Author, 1)
+    before = list(author.books)
+    session.expire(author, ["books"])
+    return [author.books, before]
+
+
 COLLECTIONS: dict[str, Run] = {
     "lazy": lambda session: session.get_one(Author, 1).books,
     "lazy and empty": lambda session: session.get_one(Author, 4).books,
@@ -35,14 +49,8 @@ COLLECTIONS: dict[str, Run] = {
     "the other side": lambda session: session.get_one(Tag, 1).books,
     "two steps": lambda session: [one.reviews for one in session.get_one(Author, 1).books],
     "selectin": _selectin,
-    "after a commit": lambda session: (
-        session.get_one(Author, 1).books, session.commit(), session.get_one(Author, 1).books
-    ),
-    "expired": lambda session: (
-        session.get_one(Author, 1).books,
-        session.expire(session.get_one(Author, 1), ["books"]),
-        session.get_one(Author, 1).books,
-    ),
+    "after a commit": _after_a_commit,
+    "expired": _expired,
 }  # fmt: skip
 
 
@@ -109,18 +117,17 @@ def test_a_plain_select_is_not_cached(stage: Stage) -> None:
 def test_a_part_of_a_collection_is_not_the_collection(stage: Stage) -> None:
     """What criteria or a filtered join left out is there in the collections of others."""
     whole: Run = lambda session: session.get_one(Author, 1).books  # noqa: E731
+    author = select(Author).where(Author.id == 1)
     criteria = with_loader_criteria(Book, Book.genre == 1)
     parts: list[Run] = [
         lambda session: session.scalars(
-            select(Author).where(Author.id == 1).options(selectinload(Author.books.and_(Book.genre == 1)))
+            author.options(selectinload(Author.books.and_(Book.genre == 1)))
         ).one(),
-        lambda session: session.scalars(
-            select(Author).where(Author.id == 1).options(selectinload(Author.books), criteria)
-        ).one(),
-        lambda session: session.scalars(
-            select(Author).where(Author.id == 1).options(lazyload(Author.books), criteria)
-        ).one().books,
-    ]  # fmt: skip
+        lambda session: session.scalars(author.options(selectinload(Author.books), criteria)).one(),
+        lambda session: (
+            session.scalars(author.options(lazyload(Author.books), criteria)).one().books
+        ),
+    ]
     for order in (parts, list(reversed(parts))):
         stage.cache.clear()
         for run in order:

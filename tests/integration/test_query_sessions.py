@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, selectinload, sessionmaker
+from sqlalchemy.orm.loading import merge_frozen_result
 
 from sqlalchemy_rediscache import ConfigurationError, from_cache, refresh_cache, skip_cache
 from tests.fix_caches import CacheMaker
@@ -75,8 +76,7 @@ def test_expired_objects_are_filled_again(stage: Stage) -> None:
     def run(session: Session) -> Any:
         book = session.get_one(Book, 1)
         session.expire(book)
-        found = read(session)
-        return found
+        return read(session)
 
     assert check(stage, run).statements == []
 
@@ -185,12 +185,11 @@ def test_results_in_portions(stage: Stage, how: str) -> None:
 
 def test_a_frozen_result_and_a_merged_one(stage: Stage) -> None:
     """freeze() and merge_frozen_result work with a result from the cache."""
-    from sqlalchemy.orm.loading import merge_frozen_result  # noqa: PLC0415
 
     def run(session: Session) -> Any:
         frozen = session.execute(CACHED).freeze()
-        merged: Any = merge_frozen_result(session, CACHED, frozen, load=False)
-        return merged().scalars().all()
+        merge: Any = merge_frozen_result
+        return merge(session, CACHED, frozen, load=False)().scalars().all()
 
     check(stage, run)
 
@@ -286,7 +285,8 @@ def _isolated(stage: Stage) -> sessionmaker[Session]:
     if stage.is_sqlite:
         return stage.Session
     engine: Engine = stage.engine.execution_options(isolation_level="REPEATABLE READ")
-    return stage.cache.enable(sessionmaker(engine))
+    factory: sessionmaker[Session] = stage.cache.enable(sessionmaker(engine))
+    return factory
 
 
 def test_a_snapshot_stays_one(stage: Stage) -> None:
@@ -375,9 +375,9 @@ def test_asyncio_sessions(database: Database, make_cache: CacheMaker) -> None:
             assert statements == []
             async with factory.begin() as session:
                 await session.execute(insert(Book).values(id=60, title="new", author_id=1))
-            assert await asyncio.gather(*(titles() for _ in range(20))) == [
-                ["one", "two", "new"]
-            ] * 20
+            assert (
+                await asyncio.gather(*(titles() for _ in range(20))) == [["one", "two", "new"]] * 20
+            )
             async with factory() as session:
                 streamed = await session.stream_scalars(CACHED)
                 assert [book.title async for book in streamed] == ["one", "two", "new"]

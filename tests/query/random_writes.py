@@ -163,7 +163,8 @@ class RandomWrites:
         source = select(
             select(func.min(table.c.id)).scalar_subquery() * 0 + free[0], *others
         ).where(table.c.id == min(rows.by_table[table], default=0))
-        session.execute(insert(MODEL_OF[table]).from_select(["id", *(c.key for c in others)], source))
+        names = ["id", *(column.key for column in others)]
+        session.execute(insert(MODEL_OF[table]).from_select(names, source))
 
 
 def _set(found: Any, values: dict[str, Any]) -> None:
