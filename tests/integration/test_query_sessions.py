@@ -375,9 +375,9 @@ def test_asyncio_sessions(database: Database, make_cache: CacheMaker) -> None:
             assert statements == []
             async with factory.begin() as session:
                 await session.execute(insert(Book).values(id=60, title="new", author_id=1))
-            assert await asyncio.gather(*(titles() for _ in range(20))) == [
-                ["one", "two", "new"]
-            ] * 20
+            assert (
+                await asyncio.gather(*(titles() for _ in range(20))) == [["one", "two", "new"]] * 20
+            )
             async with factory() as session:
                 streamed = await session.stream_scalars(CACHED)
                 assert [book.title async for book in streamed] == ["one", "two", "new"]
