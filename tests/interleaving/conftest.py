@@ -9,7 +9,7 @@ import pytest
 
 from tests.interleaving.explorer import Explorer, Scenario, Tally
 from tests.interleaving.orders import Orders
-from tests.interleaving.world import Item, Plain, World
+from tests.interleaving.world import Filed, Item, Plain, World
 from tests.servers import Database
 
 _PROPERTY = "explored"
@@ -33,7 +33,7 @@ def make_world(database: Database, redis_url: str) -> Iterator[MakeWorld]:
         world = World(
             database,
             redis_url,
-            model=Plain if scenario.invalidate else Item,
+            model=Filed if scenario.filed else Plain if scenario.invalidate else Item,
             processes=len(scenario.roles) if scenario.apart else 1,
             snapshots=scenario.snapshots,
             options=scenario.options,

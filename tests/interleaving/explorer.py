@@ -6,16 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
+from sqlalchemy_rediscache import from_cache
 from tests.interleaving.orders import Option, Orders, Redundant
 from tests.interleaving.stepping import Actor, Choice, Crashed
-from tests.interleaving.world import Item, Plain, Row, State, World
+from tests.interleaving.world import Box, Filed, Model, Row, State, World
 
 
 class Wrong(AssertionError):
     """A read broke the promise; the message has the order."""
+
+
+def by_box(session: Session, box: int) -> Sequence[Any]:
+    """The rows of a box by a cached query."""
+    statement = select(Filed).where(Filed.a == box).order_by(Filed.id)
+    return session.scalars(statement.options(from_cache(ttl=60))).all()
+
+
+def collection(session: Session, box: int) -> Sequence[Any]:
+    """The rows of a box as its collection."""
+    return session.get_one(Box, box).items
 
 
 class Player:
@@ -30,7 +42,7 @@ class Player:
     def __init__(self, world: World, process: int) -> None:
         self.world = world
         self.process = process
-        self.model: type[Item] | type[Plain] = world.model
+        self.model: Model = world.model
         self.actor: Actor = Actor(-1, "", lambda: None)
         self.kept: Any = None
         """What `prepare` left for `play`."""
@@ -45,7 +57,11 @@ class Player:
         return self.world.session(self.process, snapshot=snapshot)
 
     def read(
-        self, keys: Sequence[int], load: Callable[[], Sequence[Any]], since: int | None = None
+        self,
+        keys: Sequence[int],
+        load: Callable[[], Sequence[Any]],
+        since: int | None = None,
+        box: int | None = None,
     ) -> None:
         """Load rows and judge what comes.
 
@@ -54,6 +70,7 @@ class Player:
             load: Loads them, gives objects in any order (None for what is not there).
             since: The number of the oldest state that may be seen; default the newest one that was
                 committed when the read started.
+            box: Only the rows whose `a` is this are loaded.
         """
         self.actor.floor = len(self.world.states) - 1
         self.actor.starting = True
@@ -61,7 +78,7 @@ class Player:
         floor = self.actor.floor if since is None else since
         self.actor.starting = False
         got: State = {key: found.get(key) for key in keys}
-        allowed = [{key: state[key] for key in keys} for state in self.world.states[floor:]]
+        allowed = [filed(state, keys, box) for state in self.world.states[floor:]]
         self.world.stepper.note(str(list(got.values())))
         if got not in allowed:
             raise Wrong(f"{self.actor.name} read {got}, but {allowed} is what it may see")
@@ -72,6 +89,15 @@ class Player:
         self.world.stepper.note(str(got))
         if got != expected:
             raise Wrong(f"{self.actor.name} read {got} instead of {expected}")
+
+
+def filed(state: State, keys: Sequence[int], box: int | None) -> State:
+    """What is seen of a state by who loads the rows of a box, or of all of them."""
+    found: State = {}
+    for key in keys:
+        row = state[key]
+        found[key] = row if box is None or (row is not None and row[0] == box) else None
+    return found
 
 
 def _rows(objects: Sequence[Any]) -> State:
@@ -120,6 +146,7 @@ class Scenario:
         faults: How many calls to Redis may fail, unsent or with the answer lost.
         snapshots: Transactions see one moment.
         invalidate: The model is of ``write="invalidate"``.
+        filed: The model's rows are filed by their `a`, and asked for by it.
         apart: Each actor is a process with a cache object of its own.
         options: For `RedisCache`.
     """
@@ -134,6 +161,7 @@ class Scenario:
     faults: int = 0
     snapshots: bool = False
     invalidate: bool = False
+    filed: bool = False
     apart: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -286,6 +314,17 @@ class Explorer:
                            for key in player.keys}  # fmt: skip
                 if got != world.states[-1]:
                     raise Wrong(f"afterwards {got} is read, the database has {world.states[-1]}")
+                if world.model is Filed:
+                    self._look_into_boxes(player)
+
+    def _look_into_boxes(self, player: Player) -> None:
+        for box in (0, 1):
+            for load in (by_box, collection):
+                with player.session() as session:
+                    got = _rows(load(session, box))
+                expected = filed(self.world.states[-1], player.keys, box)
+                if {key: got.get(key) for key in player.keys} != expected:
+                    raise Wrong(f"afterwards box {box} has {got}, in the database {expected}")
 
 
 __all__ = ["Crashed", "Explorer", "Player", "Role", "Scenario", "Tally", "Wrong"]

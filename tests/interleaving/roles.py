@@ -16,7 +16,7 @@ from tests.interleaving.stepping import Op
 Change = Callable[[Any], None]
 
 
-def _loaded(player: Player) -> None:
+def loaded(player: Player) -> None:
     """The rows, loaded into a session before the order begins."""
     session = player.session()
     player.kept = session, [session.get(player.model, key) for key in player.keys]
@@ -42,7 +42,7 @@ def writer(
             session.commit()
 
     refused = (StaleDataError, CacheUnavailable)
-    return Role(name, play, _loaded, tuple(range(first, first + rows)), tolerates=refused)
+    return Role(name, play, loaded, tuple(range(first, first + rows)), tolerates=refused)
 
 
 def loading_writer(name: str, *, a: int) -> Role:
@@ -68,7 +68,7 @@ def assigner(name: str, *, b: int) -> Role:
             items[0].b = b
             session.commit()
 
-    return Role(name, play, _loaded, (0,))
+    return Role(name, play, loaded, (0,))
 
 
 def refreshing_writer(name: str, *, a: int) -> Role:
@@ -86,7 +86,7 @@ def refreshing_writer(name: str, *, a: int) -> Role:
 
             player.read(player.keys[:1], load)
 
-    return Role(name, play, _loaded, (0,))
+    return Role(name, play, loaded, (0,))
 
 
 def own_reader(name: str, *, a: int) -> Role:
@@ -106,7 +106,7 @@ def own_reader(name: str, *, a: int) -> Role:
             player.see(player.keys[0], load, (a, 0))
             session.commit()
 
-    return Role(name, play, _loaded, (0,))
+    return Role(name, play, loaded, (0,))
 
 
 def returning_writer(name: str, *, a: int) -> Role:
@@ -119,7 +119,7 @@ def returning_writer(name: str, *, a: int) -> Role:
             session.flush()
             session.rollback()
 
-    return Role(name, play, _loaded, (0,))
+    return Role(name, play, loaded, (0,))
 
 
 def savepoint_writer(name: str, *, a: int, b: int) -> Role:
@@ -136,7 +136,7 @@ def savepoint_writer(name: str, *, a: int, b: int) -> Role:
                 savepoint.rollback()
             session.commit()
 
-    return Role(name, play, _loaded, (0,))
+    return Role(name, play, loaded, (0,))
 
 
 def inserter(name: str, *, a: int) -> Role:
@@ -159,7 +159,7 @@ def deleter(name: str) -> Role:
             session.delete(items[0])
             session.commit()
 
-    return Role(name, play, _loaded, (0,), tolerates=(StaleDataError, ObjectDeletedError))
+    return Role(name, play, loaded, (0,), tolerates=(StaleDataError, ObjectDeletedError))
 
 
 def bulk_writer(name: str, *, a: int, rows: int = 1, first: int = 0) -> Role:
@@ -227,7 +227,7 @@ def expired_reader(name: str) -> Role:
 
             player.read(player.keys[:1], load)
 
-    return Role(name, play, _loaded, tolerates=(ObjectDeletedError,))
+    return Role(name, play, loaded, tolerates=(ObjectDeletedError,))
 
 
 def snapshot_reader(name: str, *, rows: int) -> Role:
@@ -283,4 +283,4 @@ def outsider(name: str, *, a: int) -> Role:
         cache = world.caches[player.process % len(world.caches)]
         cache.invalidate(player.model, key)
 
-    return Role(name, play, _loaded)
+    return Role(name, play, loaded)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import InstanceState
 
+from sqlalchemy_rediscache.query_path import QueryPath
 from sqlalchemy_rediscache.read_path import Permit, ReadPath
 from sqlalchemy_rediscache.session import flushes
 from sqlalchemy_rediscache.session.access import Services
+from sqlalchemy_rediscache.store import QueryScripts
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -117,6 +119,53 @@ def no_quarantine(world: World, patch: pytest.MonkeyPatch) -> None:
     _change(world, "local hold = tonumber(ARGV[4])", "local hold = 0")
 
 
+def tags_that_rows_had_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A lock leaves the tags alone that its rows had before."""
+    _change(world, "touch(words, seen.open)", "words = words", "lock")
+
+
+def tags_that_rows_get_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A lock leaves the tags alone that its rows get."""
+    _change(world, "touch(ARGV[9], seen.open)", "seen = seen", "lock")
+
+
+def entries_of_any_time(world: World, patch: pytest.MonkeyPatch) -> None:
+    """An entry is served whatever has been written since."""
+    _change(world, "found[1] == on and found[2]", "found[2]", "ask")
+
+
+def queries_kept_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A query is kept that was loaded while a writer of its tag was under way."""
+    _change(world, "elseif written(value, seen.open) then", "elseif false then", "ask")
+
+
+def queries_kept_with_later_stamps(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A query is kept with what it depends on when it is kept, not when it was asked for."""
+    original = QueryPath.keep
+
+    def keep(self: QueryPath, scripts: Any, wanted: Any, found: Any, *rest: Any) -> None:
+        asked, _ = scripts.ask(wanted.watched, wanted.digest, found.token, [], lease=True,
+                               refresh=True)  # fmt: skip
+        found.asked = [new if new.on else old
+                       for new, old in zip(asked, found.asked, strict=True)]  # fmt: skip
+        original(self, scripts, wanted, found, *rest)
+
+    patch.setattr(QueryPath, "keep", keep)
+
+
+def rows_read_after_stamps(world: World, patch: pytest.MonkeyPatch) -> None:
+    """The rows that an entry names are read when its stamps have been compared already."""
+    original = QueryScripts.ask
+
+    def ask(self: QueryScripts, watched: Any, digest: bytes, token: bytes, rows: Any, **how: Any
+            ) -> Any:  # fmt: skip
+        asked, _ = original(self, watched, digest, token, [], **how)
+        _, found = original(self, watched, digest, token, rows, **how)
+        return asked, found
+
+    patch.setattr(QueryScripts, "ask", ask)
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One safeguard, how to switch it off, and the scenario that misses it.
@@ -142,4 +191,10 @@ SAFEGUARDS = (
     Safeguard(writers_lost_by_a_new_generation, "the region is emptied meanwhile"),
     Safeguard(bulk_writers_unseen, "bulk update"),
     Safeguard(no_quarantine, "Redis restarts"),
+    Safeguard(tags_that_rows_had_unseen, "a row moves, its old box is asked for"),
+    Safeguard(tags_that_rows_get_unseen, "a row moves, its new box is asked for"),
+    Safeguard(entries_of_any_time, "a row moves, its old box is asked for"),
+    Safeguard(queries_kept_beside_writers, "a row moves, its old box is asked for"),
+    Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
+    Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
 )

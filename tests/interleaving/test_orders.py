@@ -7,10 +7,10 @@ import pytest
 from tests.interleaving.conftest import Explore
 from tests.interleaving.explorer import Scenario
 from tests.interleaving.orders import DepthFirst, Sample
-from tests.interleaving.scenarios import ONE_WRITER, SNAPSHOTS, TROUBLES, TWO_WRITERS
+from tests.interleaving.scenarios import ONE_WRITER, QUERIES, SNAPSHOTS, TROUBLES, TWO_WRITERS
 from tests.servers import Database
 
-ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES)
+ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES)
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 

@@ -8,8 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from sqlalchemy import Engine, event
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy import Engine, ForeignKey, event
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+    sessionmaker,
+)
 
 from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache
 from sqlalchemy_rediscache.errors import CacheUnavailable
@@ -43,8 +50,32 @@ class Plain(CacheMixin, Base):
     b: Mapped[int]
 
 
+class Filed(CacheMixin, Base):
+    """In a box each: queries and collections know it by that."""
+
+    __tablename__ = "filed"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    a: Mapped[int] = mapped_column(ForeignKey("box.id"))
+    b: Mapped[int]
+
+
+class Box(CacheMixin, Base):
+    """What rows are filed in, boxes 0 to 2; a box itself never changes."""
+
+    __tablename__ = "box"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    items: Mapped[list[Filed]] = relationship(order_by="Filed.id")
+
+
+Model = type[Item] | type[Plain] | type[Filed]
+"""A class of rows with a number `a` and a number `b`."""
+
+
 class SteppedTransport:
-    """Stands before a cache's transport: each exchange is a step of the running actor."""
+    """Stands before a cache's transport: each command is a step of the running actor.
+
+    Those that are sent in one go are steps of their own: the server takes others' in between.
+    """
 
     cancellable = False
 
@@ -56,6 +87,12 @@ class SteppedTransport:
 
     def exchange(self, frame: Any, replies: int, undo: Any = None) -> list[Any]:
         """Wait for the turn, then send."""
+        found: list[Any] = []
+        for place in range(len(_commands(frame(b"")))):
+            found += self._one(lambda run, at=place: _commands(frame(run))[at], undo)
+        return found
+
+    def _one(self, frame: Any, undo: Any) -> list[Any]:
         world = self._world
         actor = world.stepper.current
         parts = frame(b"").split(b"\r\n")
@@ -70,7 +107,7 @@ class SteppedTransport:
             self._epoch = world.epoch
             self._cache._services.store.server.saw(world.run(b"run"))
         found: list[Any] = self._inner.exchange(
-            lambda run: world.swapped(frame(world.run(run))), replies, undo
+            lambda run: world.swapped(frame(world.run(run))), 1, undo
         )
         if world.verbose:
             world.stepper.note(str(found)[:120])
@@ -111,7 +148,7 @@ class World:
         database: Database,
         redis_url: str,
         *,
-        model: type[Item] | type[Plain] = Item,
+        model: Model = Item,
         processes: int = 1,
         snapshots: bool = False,
         options: dict[str, Any] | None = None,
@@ -131,6 +168,7 @@ class World:
         self._truth = self._raw_connection()
         Base.metadata.drop_all(self.engines[0])
         Base.metadata.create_all(self.engines[0])
+        self._send("INSERT INTO box (id) VALUES (0), (1), (2)")
         chosen = {"read_timeout": 5.0, "lease_wait": 1e-9, **(options or {})}
         self.caches = [RedisCache(redis_url, prefix="t", **chosen) for _ in range(processes)]
         self.script_names: dict[bytes, str] = {}
@@ -237,17 +275,18 @@ class World:
             services: Any = cache._services
             services.store._generations.clear()
             services.stamps.clear()
+            services.queries._guesses.clear()
             services.store.server._hold_until = 0.0
             services.store.server._run = run
             services.store.blocking.transport._epoch = 0
             cache._debts._owed.clear()
         self.keys = tuple(range(self._next_key, self._next_key + rows))
         self._next_key += rows
+        if self.model is Filed:  # a box has the rows of this order only
+            self._send("DELETE FROM filed")
         if not absent:
-            cursor = self._truth.cursor()
             listed = ", ".join(f"({key}, 0, 0)" for key in self.keys)
-            cursor.execute(f"INSERT INTO {self.model.__tablename__} (id, a, b) VALUES {listed}")
-            cursor.close()
+            self._send(f"INSERT INTO {self.model.__tablename__} (id, a, b) VALUES {listed}")
         self.states = [self.truth()]
 
     def settle(self, *, warm: bool) -> None:
@@ -273,10 +312,13 @@ class World:
 
     def write(self, statement: str) -> None:
         """Write past the caches."""
+        self._send(statement)
+        self.states.append(self.truth())
+
+    def _send(self, statement: str) -> None:
         cursor = self._truth.cursor()
         cursor.execute(statement)
         cursor.close()
-        self.states.append(self.truth())
 
     def session(self, process: int, *, snapshot: bool = False) -> Session:
         """A new session of a process's cache."""
@@ -350,6 +392,20 @@ def _prepare_sqlite(snapshots: bool) -> Callable[[Any, Any], None]:
             connection.isolation_level = None  # so that BEGIN is ours to send
 
     return prepare
+
+
+def _commands(frame: bytes) -> list[bytes]:
+    """The commands of a frame, apart."""
+    found, at = [], 0
+    while at < len(frame):
+        start = at
+        end = frame.index(b"\r\n", at)
+        count, at = int(frame[at + 1 : end]), end + 2
+        for _ in range(count):
+            end = frame.index(b"\r\n", at)
+            at = end + 2 + int(frame[at + 1 : end]) + 2
+        found.append(frame[start:at])
+    return found
 
 
 def _sha(answer: Any) -> bytes:

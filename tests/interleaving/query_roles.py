@@ -1,0 +1,110 @@
+"""What the actors do that ask for the rows of a box, and the one who moves rows between boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm.exc import StaleDataError
+
+from sqlalchemy_rediscache import from_cache
+from sqlalchemy_rediscache.errors import CacheUnavailable
+from tests.interleaving.explorer import Player, Role, Wrong, by_box, filed
+from tests.interleaving.roles import loaded
+from tests.interleaving.stepping import Op
+from tests.interleaving.world import Box, Filed
+
+
+def mover(name: str, *, to: int, place: int = 0) -> Role:
+    """Has a row's object, puts it into another box, commits."""
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            items[place].a = to
+            session.commit()
+
+    return Role(name, play, loaded, (place,), tolerates=(StaleDataError, CacheUnavailable))
+
+
+def query_reader(name: str, *, box: int = 0) -> Role:
+    """Asks for the rows of a box by a cached query: they are of one moment."""
+
+    def prepare(player: Player) -> None:
+        with player.session() as session:
+            by_box(session, box)
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            player.read(player.keys, lambda: by_box(session, box), box=box)
+
+    return Role(name, play, prepare)
+
+
+def collection_reader(name: str, *, box: int = 0) -> Role:
+    """Has a box from before, and looks at its collection."""
+
+    def prepare(player: Player) -> None:
+        for _ in range(2):
+            session = player.session()
+            found: Any = session.get_one(Box, box)
+            _ = found.items
+            session.expire_on_commit = False
+            session.commit()
+            session.expire(found, ["items"])
+            for item in session:
+                if item is not found:
+                    session.expunge(item)
+            player.kept = session, found
+
+    def play(player: Player) -> None:
+        session, found = player.kept
+        with session:
+            player.read(player.keys, lambda: found.items, box=box)
+
+    return Role(name, play, prepare)
+
+
+def counting_reader(name: str, *, box: int = 0) -> Role:
+    """Counts the rows of a box by a cached query."""
+    statement = select(func.count()).select_from(Filed).where(Filed.a == box)
+
+    def count(player: Player) -> Any:
+        with player.session() as session:
+            return session.scalar(statement.options(from_cache(ttl=60)))
+
+    def prepare(player: Player) -> None:
+        count(player)
+
+    def play(player: Player) -> None:
+        world, actor = player.world, player.actor
+        actor.floor = len(world.states) - 1
+        actor.starting = True
+        got = count(player)
+        actor.starting = False
+        seen = [filed(state, player.keys, box) for state in world.states[actor.floor :]]
+        allowed = {sum(row is not None for row in one.values()) for one in seen}
+        world.stepper.note(str(got))
+        if got not in allowed:
+            raise Wrong(f"{name} counted {got}, but {allowed} is what it may see")
+
+    return Role(name, play, prepare)
+
+
+def snapshot_query_reader(name: str, *, box: int = 0) -> Role:
+    """Asks for the rows of a box in a transaction that sees the moment of its first statement."""
+
+    def play(player: Player) -> None:
+        world = player.world
+        world.stepper.park(Op("event", "begins"))
+        with player.session(snapshot=True) as session:
+            # A statement that the cache has no part in begins the snapshot.
+            session.execute(text("SELECT count(*) FROM box"))
+            moment = world.states[-1]
+            got = {one.id: (one.a, one.b) for one in by_box(session, box)}
+            world.stepper.note(str(got))
+            expected = filed(moment, player.keys, box)
+            if {key: got.get(key) for key in player.keys} != expected:
+                raise Wrong(f"{name} read {got} instead of {expected}")
+
+    return Role(name, play)
