@@ -253,6 +253,18 @@ def withheld(column: Any) -> bool:
     )
 
 
+def shows_withheld(element: Any) -> bool:
+    """Can a value of a withheld column be told from a result column, whatever it is derived from?
+
+    A column of an alias, a subquery or a CTE stands for others: those are looked at too.
+    """
+    return any(
+        withheld(base)
+        for part in visitors.iterate(element)
+        for base in getattr(part, "proxy_set", (part,))
+    )
+
+
 def root_table(mapper: Mapper[Any]) -> Table:
     """The table whose row names the object: the mapper's own if concrete, else the root's.
 

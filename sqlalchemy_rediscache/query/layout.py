@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import Alias
 
 from ..codec import RowCodec, uncacheable
 from ..errors import EncodeError
-from ..region import Region, withheld
+from ..region import Region, shows_withheld
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def layout_of(
     """
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
-        if withheld(column):
+        if shows_withheld(column):
             return f"{column} is kept out of Redis (info={{'cache': False}})"
         if isinstance(column, Column):
             owners.setdefault(column.table, []).append(place)

@@ -18,7 +18,7 @@ from sqlalchemy.types import Date, DateTime, Interval, Time
 from .. import private
 from ..codec import Wire
 from ..errors import EncodeError
-from ..region import Region
+from ..region import Region, shows_withheld
 from ..tags import TagSet
 from .dependencies import Dependency, Refusal, dependencies
 from .layout import Layout, layout_of
@@ -156,6 +156,8 @@ def plan_of(
         if source is None:
             return f"{one.table.fullname} is of no cached model: nobody tells of its writes"
         watches.append(Watch(source, _ways(one, statement, compiled)))
+    if not isinstance(statement, Select) and shows_withheld(statement):
+        return "it holds a column that is kept out of Redis (info={'cache': False})"
     columns = private.result_expressions(compiled)
 
     def region_of(table: Table) -> Region | None:

@@ -116,30 +116,36 @@ class EngineEvents:
                 if unit is not None:
                     unit.wrote = True
                     private.before_commit(connection, self.on_commit)
-                    self._note_association(connection, unit, context, compiled)
                 if not _autocommits(connection):
                     return
+            if self._between(connection, context, compiled):
+                return
         elif not self._text_writes(connection, statement):
             return
         self._note(connection, context, compiled)
 
-    def _note_association(
-        self, connection: Connection, unit: Unit, context: Any, compiled: Any
-    ) -> None:
-        """Rows of a table between two classes, which a flush writes for no object."""
+    def _between(self, connection: Connection, context: Any, compiled: Any) -> bool:
+        """Rows of a table between two classes, which a flush writes for no object of their own.
+
+        Their values are the parameters, named by the columns. False for any other statement.
+        """
+        unit = self.unit(connection)
         table = getattr(compiled.statement, "table", None)
-        if not isinstance(table, Table):
-            return
+        if unit is None or not unit.flushing or not isinstance(table, Table):
+            return False
         info = self._services.engine(connection.engine)
         space = self._plans.association(table, info)
-        if space is None:
-            return
+        if space is None or _autocommits(connection):
+            return False
+        unit.wrote = True
+        private.before_commit(connection, self.on_commit)
         session = unit.session() if unit.session is not None else None
         schema_map = context.execution_options.get("schema_translate_map")
         place = info.place(space, self._services.namespace(session), schema_map)
         tags = unit.writes.tag_writes(place)
         for parameters in context.compiled_parameters:
             tags.add(space.tagset.name, None if context.isupdate else space.words(parameters))
+        return True
 
     def _unit_flushing(self, connection: Connection) -> bool:
         unit = self.unit(connection)

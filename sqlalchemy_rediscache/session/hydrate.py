@@ -81,11 +81,8 @@ def _mixed(
         elif _lacks(region, instance):
             return None
         found.append(instance)
-    for mapper in fresh:
-        # An object of the session with deferred attributes is told of a refresh by each row.
-        listeners = mapper.class_manager.dispatch
-        if not (only_own_listeners(listeners.load) and only_own_listeners(listeners.refresh)):
-            return None
+    if not all(_may_be_made(mapper) for mapper in fresh):
+        return None
     for mapper, entries in fresh.items():
         plan = region.hydration(mapper)
         pairs = [(key, values) for key, (values, _) in entries.items()]
@@ -94,6 +91,15 @@ def _mixed(
             for index in indexes:
                 found[index] = instance
     return found
+
+
+def _may_be_made(mapper: Any) -> bool:
+    """Does nobody but SQLAlchemy listen to loads of a class?
+
+    An object of the session with deferred attributes is told of a refresh by each row.
+    """
+    listeners = mapper.class_manager.dispatch
+    return only_own_listeners(listeners.load) and only_own_listeners(listeners.refresh)
 
 
 def _lacks(region: Region, instance: Any) -> bool:

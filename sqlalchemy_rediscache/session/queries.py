@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +66,10 @@ class Queries:
 
     def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         """The result of a query; None to let SQLAlchemy run the statement."""
-        option = _option(state)
-        if option is not None and option.mode == "skip":
+        options = _options(state)
+        if "skip" in options or state.execution_options.get("skip_cache"):
             return None
-        if state.execution_options.get("skip_cache"):
-            return None
-        if (option is None or option.mode != "cache") and not self._unasked(state):
+        if "cache" not in options and not self._unasked(state):
             return None
         if not _understood(state) or private.has_listeners_after(state):
             return None
@@ -83,7 +81,7 @@ class Queries:
             private.autoflush(session)
         if not private.begin(session):
             return None
-        query = self._query(state, engine, option)
+        query = self._query(state, engine, options)
         return None if query is None else self._answer(query)
 
     def _unasked(self, state: ORMExecuteState) -> bool:
@@ -137,7 +135,7 @@ class Queries:
             return f"the cache failed to understand it: {error!r}"
 
     def _query(
-        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption | None
+        self, state: ORMExecuteState, engine: EngineInfo, options: Mapping[str, CacheOption]
     ) -> _Query | None:
         found = self.plan(state, engine)
         if found is None or not isinstance(found[1], QueryPlan):
@@ -148,9 +146,7 @@ class Queries:
         unit = known_unit(session)
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
-        refresh = (option is not None and option.mode == "refresh") or bool(
-            state.execution_options.get("refresh_cache")
-        )
+        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
         guards, watched, lease, wait = [], [], True, True
         for watch in plan.watches:
             place = engine.place(watch.source.space, namespace, schema_map)
@@ -172,7 +168,7 @@ class Queries:
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]
         wanted = Wanted(digest, plan.layout, watched, places, self._is_direct(state, plan))
-        ttl = DEFAULT_QUERY_TTL if option is None else option.ttl
+        ttl = options["cache"].ttl if "cache" in options else DEFAULT_QUERY_TTL
         scripts = self._services.query_scripts(engine.is_async)
         rules = Rules(ttl, lease, wait, refresh)
         return _Query(state, engine, compiled, plan, wanted, rules, scripts, guards)
@@ -244,12 +240,10 @@ class Queries:
         return private.replay_any(state, private.cursor_of(cursor, rows), rows)
 
 
-def _option(state: ORMExecuteState) -> CacheOption | None:
-    found = None
-    for option in private.options_of(state.statement):
-        if isinstance(option, CacheOption):
-            found = option
-    return found
+def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
+    """What the statement asks of the cache, by mode; of several of one mode the last."""
+    given = private.options_given(state.statement)
+    return {option.mode: option for option in given if isinstance(option, CacheOption)}
 
 
 def _understood(state: ORMExecuteState) -> bool:

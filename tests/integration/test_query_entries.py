@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, union_all
 from sqlalchemy.orm import Session, aliased, defer, sessionmaker
 
 from sqlalchemy_rediscache import from_cache, refresh_cache
@@ -178,6 +178,10 @@ SECRETS: list[Any] = [
     select(Member.id).where(Member.card.in_(["9999777", "1"])),
     select(Member).options(defer(Member.name)),
     select(Member).from_statement(select(Member)),
+    union_all(select(Author.name), select(Member.card)),
+    select(union_all(select(Author.name), select(Member.card)).subquery()),
+    select(Author.name).from_statement(union_all(select(Author.name), select(Member.card))),
+    select(select((Member.card + "x").label("made")).subquery().c.made),
 ]
 
 

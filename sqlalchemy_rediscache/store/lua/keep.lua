@@ -36,18 +36,19 @@ local at = 10 + count
 local field, words = ARGV[at], ARGV[at + 1]
 for i = 4, #KEYS do
   local row, of = KEYS[i], at + 2 + (i - 4) * 3
-  local there = redis.pcall('HEXISTS', row, field)
-  if there == 0 then
-    local others = redis.call('HLEN', row) > 0
-    local left, ttl = redis.call('PTTL', row), tonumber(ARGV[of + 1])
-    redis.call('HSET', row, field, ARGV[of])
-    if ARGV[of + 2] ~= '' then
-      redis.call('HSET', row, words, ARGV[of + 2])
-    end
-    if not others or left < 0 or left > ttl then
-      redis.call('PEXPIRE', row, ttl)
-    end
-    filled = filled + 1
+  local others = redis.pcall('HLEN', row)
+  if type(others) == 'table' then
+    redis.call('DEL', row)
+    others = 0
   end
+  local left, ttl = redis.call('PTTL', row), tonumber(ARGV[of + 1])
+  redis.call('HSET', row, field, ARGV[of])
+  if ARGV[of + 2] ~= '' then
+    redis.call('HSET', row, words, ARGV[of + 2])
+  end
+  if others == 0 or left < 0 or left > ttl then
+    redis.call('PEXPIRE', row, ttl)
+  end
+  filled = filled + 1
 end
 return {kept, filled}
