@@ -24,6 +24,14 @@ Write = Callable[[Session], Any]
 CACHED = from_cache(ttl=60)
 
 
+BOOK: Any = Book.__table__
+
+
+def _flushed(session: Session) -> bool:
+    session.flush()
+    return True
+
+
 def _read(statement: Any) -> Run:
     return lambda session: session.execute(statement.options(CACHED)).all()
 
@@ -171,14 +179,21 @@ WRITES: dict[str, Write] = {
         Author, 4, "books", lambda session: Book(id=9, title="new", genre=1)
     ),
     "insert of a tree": lambda session: session.add(
-        Author(id=9, name="new", email="new@x", books=[Book(id=9, title="new", tags=[Tag(id=9, name="t")])])
+        Author(
+            id=9,
+            name="new",
+            email="new@x",
+            books=[Book(id=9, title="new", tags=[Tag(id=9, name="t")])],
+        )
     ),
     "update": _set(Book, 1, title="changed"),
     "update of what is asked for": _set(Book, 2, genre=1),
     "update of a price": _set(Book, 4, price=Decimal(500)),
     "update of an author": _set(Author, 2, country="fr", name="rob"),
     "e-mail changes hands": lambda session: (
-        _set(Author, 1, email=None)(session), session.flush(), _set(Author, 2, email="ann@x")(session)
+        _set(Author, 1, email=None)(session),
+        _flushed(session),
+        _set(Author, 2, email="ann@x")(session),
     ),
     "new e-mail": _set(Author, 3, email="new@x"),
     "move by key": _set(Book, 1, author_id=2),
@@ -221,9 +236,9 @@ WRITES: dict[str, Write] = {
     "association insert": _run(insert(book_tag).values(book_id=4, tag_id=1)),
     "association update": _run(update(book_tag).where(book_tag.c.tag_id == 3).values(tag_id=1)),
     "association delete": _run(delete(book_tag).where(book_tag.c.book_id == 1)),
-    "Core update": _core(update(Book.__table__).where(Book.id == 1).values(author_id=4)),
-    "Core insert": _core(insert(Book.__table__), [NEW, {**NEW, "id": 10}]),
-    "Core delete": _core(delete(Book.__table__).where(Book.id == 5)),
+    "Core update": _core(update(BOOK).where(Book.id == 1).values(author_id=4)),
+    "Core insert": _core(insert(BOOK), [NEW, {**NEW, "id": 10}]),
+    "Core delete": _core(delete(BOOK).where(Book.id == 5)),
     "Core association": _core(insert(book_tag), [{"book_id": 4, "tag_id": 1}]),
     "text": _core(text("UPDATE book SET author_id = :to WHERE id = 1"), {"to": 4}),
     "text of a tag": _run(text("UPDATE tag SET name = 'x' WHERE id = 1")),
@@ -272,7 +287,7 @@ def test_what_was_rolled_back_changes_nothing(stage: Stage, name: str) -> None:
 def test_a_core_connection_of_the_engine(stage: Stage) -> None:
     """Writes on a connection of an enabled engine are seen, in no session at all."""
     with stage.engine.begin() as connection:
-        connection.execute(update(Book.__table__).where(Book.id == 1).values(author_id=4))
+        connection.execute(update(BOOK).where(Book.id == 1).values(author_id=4))
     fresh(stage, *READERS.values())
     with stage.engine.begin() as connection:
         connection.execute(text("INSERT INTO book_tag (book_id, tag_id) VALUES (4, 1)"))
