@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,12 +16,15 @@ from sqlalchemy_rediscache.cli.bench.contestants import (
     REDISCACHE,
     World,
 )
+from sqlalchemy_rediscache.cli.bench.dataset import product_row
 from sqlalchemy_rediscache.cli.bench.targets import Ratio
 from sqlalchemy_rediscache.cli.bench.timing import Contender, Settings, Timing, part, whole
 
 HGETALL = "HGETALL"
 GET = "GET"
 MGET = "MGET"
+FLOOR = "session + HGETALL"
+HOT_SUPPLIERS = 10
 
 Build = Callable[[World, Settings, ExitStack], Sequence[Contender]]
 
@@ -49,10 +53,15 @@ class Case:
 def _get_hit(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
     hashes, packed = world.hot_cycle(), world.hot_cycle()
     floor = world.floor
+
+    def hgetall() -> object:
+        return floor.hgetall(next(hashes))
+
     return [
         *(Contender(w.name, whole(operations.get_one(w, world.hot_cycle()))) for w in world.all),
-        Contender(HGETALL, whole(lambda: floor.hgetall(next(hashes)))),
+        Contender(HGETALL, whole(hgetall)),
         Contender(GET, whole(lambda: floor.get(next(packed)))),
+        Contender(FLOOR, whole(operations.session_and_command(world.no_cache, hgetall))),
     ]
 
 
@@ -84,6 +93,29 @@ def _in_100(world: World, settings: Settings, stack: ExitStack) -> list[Contende
             for w in world.all
         ),
         Contender(MGET, whole(lambda: world.floor.mget(next(hundreds)))),
+    ]
+
+
+def _query_100(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
+    return [
+        Contender(w.name, whole(operations.select_range(w, world.hot_starts()))) for w in world.all
+    ]
+
+
+def _aggregate(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
+    return [
+        Contender(
+            w.name, whole(operations.aggregate(w, itertools.cycle(range(1, HOT_SUPPLIERS + 1))))
+        )
+        for w in world.all
+    ]
+
+
+def _unique_key(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
+    uids = [product_row(number, world.suppliers)["uid"] for number in world.hot]
+    return [
+        Contender(w.name, whole(operations.by_unique_key(w, itertools.cycle(uids))))
+        for w in world.all
     ]
 
 
@@ -173,6 +205,24 @@ def all_cases() -> tuple[Case, ...]:
             "100 rows by IN, cached",
             _in_100,
             (Ratio("faster", REDISCACHE, NO_CACHE, 2.3),),
+        ),
+        Case(
+            "query_100",
+            "100 rows by a query, cached",
+            _query_100,
+            (Ratio("faster", REDISCACHE, NO_CACHE, 2), Ratio("faster", REDISCACHE, DOGPILE, 3.5)),
+        ),
+        Case(
+            "aggregate",
+            "count and sum, cached",
+            _aggregate,
+            (Ratio("faster", REDISCACHE, NO_CACHE, 5),),
+        ),
+        Case(
+            "unique_key",
+            "a row by a unique column, cached",
+            _unique_key,
+            (Ratio("faster", REDISCACHE, NO_CACHE, 6),),
         ),
         Case(
             "miss",

@@ -49,7 +49,8 @@ def bench(
     Times the same operations without a cache, with the recipe that SQLAlchemy documents for
     dogpile.cache, with this cache, and as bare redis-py commands; each in a new session. The
     contestants take turns in rounds, and the fastest round counts. Cases: get_hit,
-    refresh_expired, refresh_in_transaction, lazy_many_to_one, in_100, miss, update_one_commit,
+    refresh_expired, refresh_in_transaction, lazy_many_to_one, in_100, query_100,
+    aggregate, unique_key, miss, update_one_commit,
     commit_only, flush_1000, plain_get, plain_select_1, plain_select_100, round_trips, bytes.
 
     The exit code is 0 when the benchmark ran, whatever it found, and 2 when it could not run.

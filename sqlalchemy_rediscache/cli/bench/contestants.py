@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.interfaces import ORMOption
 
-from sqlalchemy_rediscache import RedisCache
+from sqlalchemy_rediscache import RedisCache, from_cache
 from sqlalchemy_rediscache.cli.bench.cached_model import CachedProduct
 from sqlalchemy_rediscache.cli.bench.dogpile_recipe import (
     DogpileRecipe,
@@ -47,6 +47,7 @@ class Contestant:
         product: its mapped class.
         options: what a statement needs so that this contestant caches it.
         lazy_options: the same, for a statement whose lazy loads are to be cached.
+        query_options: the same, for a query that is no lookup by key.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Contestant:
     product: Any
     options: Sequence[ORMOption] = ()
     lazy_options: Sequence[ORMOption] = ()
+    query_options: Sequence[ORMOption] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ class World:
         """Yield the hot products for ever, in an order that is the same for every contestant."""
         return itertools.cycle(random.Random(7).sample(self.hot, HOT_ROWS))
 
+    def hot_starts(self) -> Iterator[int]:
+        """Yield the first of 100 hot products in a row for ever, the same for every contestant."""
+        return itertools.cycle(random.Random(9).sample(range(1, HOT_ROWS - 98), 20))
+
     def hot_hundreds(self) -> Iterator[list[int]]:
         """Yield lists of 100 hot products for ever, the same for every contestant."""
         chance = random.Random(8)
@@ -149,9 +155,10 @@ def assembled(servers: Servers, engine: Engine, products: int, suppliers: int) -
                 hooked,
                 PlainProduct,
                 options=[FromRegion()],
+                query_options=[FromRegion()],
                 lazy_options=[RelatedFromRegion(PlainProduct.supplier)],
             ),
-            rediscache=Contestant(REDISCACHE, enabled, CachedProduct),
+            rediscache=Contestant(REDISCACHE, enabled, CachedProduct, query_options=[from_cache()]),
             not_enabled=Contestant(NOT_ENABLED, not_enabled, PlainProduct),
             enabled=Contestant(ENABLED, plain_enabled, PlainProduct),
             floor=floor,

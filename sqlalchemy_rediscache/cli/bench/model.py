@@ -35,7 +35,7 @@ class ProductColumns:
 
     id: Mapped[int] = mapped_column(primary_key=True)
     supplier_id: Mapped[int] = mapped_column(ForeignKey(f"{SUPPLIER_TABLE}.id"))
-    uid: Mapped[UUID]
+    uid: Mapped[UUID] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(80))
     price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     active: Mapped[bool]

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from operator import attrgetter
 from time import perf_counter_ns
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from sqlalchemy_rediscache.cli.bench.contestants import Contestant
 
@@ -36,6 +37,60 @@ def select_in(who: Contestant, id_lists: Iterator[Sequence[int]]) -> Callable[[]
         with factory() as session:
             statement = select(product).where(product.id.in_(next(id_lists)))
             return session.scalars(statement.options(*options)).all()
+
+    return operation
+
+
+def select_range(who: Contestant, starts: Iterator[int]) -> Callable[[], object]:
+    """Return: new session, 100 products of a range of keys in their order, close."""
+    factory, product, options = who.factory, who.product, who.query_options
+
+    def operation() -> object:
+        start = next(starts)
+        with factory() as session:
+            statement = select(product).where(product.id.between(start, start + 99))
+            statement = statement.order_by(product.id).options(*options)
+            return session.scalars(statement).all()
+
+    return operation
+
+
+def aggregate(who: Contestant, suppliers: Iterator[int]) -> Callable[[], object]:
+    """Return: new session, how many products a supplier has and what they cost, close."""
+    factory, product, options = who.factory, who.product, who.query_options
+
+    def operation() -> object:
+        with factory() as session:
+            statement = select(func.count(), func.sum(product.price))
+            statement = statement.where(product.supplier_id == next(suppliers))
+            return session.execute(statement.options(*options)).one()
+
+    return operation
+
+
+def by_unique_key(who: Contestant, uids: Iterator[UUID]) -> Callable[[], object]:
+    """Return: new session, the product with the next unique id, close."""
+    factory, product, options = who.factory, who.product, who.options
+
+    def operation() -> object:
+        with factory() as session:
+            statement = select(product).where(product.uid == next(uids)).options(*options)
+            return session.scalars(statement).one()
+
+    return operation
+
+
+def session_and_command(who: Contestant, command: Callable[[], object]) -> Callable[[], object]:
+    """Return: new session that begins a transaction, one bare command of Redis, close.
+
+    What a session that is served by Redis costs at least, before anything is made of the answer.
+    """
+    factory = who.factory
+
+    def operation() -> object:
+        with factory() as session:
+            session.begin()
+            return command()
 
     return operation
 
