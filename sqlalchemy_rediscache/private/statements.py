@@ -14,7 +14,8 @@ from sqlalchemy.sql.compiler import _CompileLabel
 _PLAIN_PARTS = frozenset(
     {"_propagate_attrs", "_label_style", "_is_clone_of", "_where_criteria", "_compile_options",
      "_order_by", "_raw_columns", "_with_options", "_execution_options", "_memoized_keys",
-     "_memoized_select_entities", "_compile_state_factory", "_cached_key_lookup"}
+     "_memoized_select_entities", "_compile_state_factory", "_cached_key_lookup",
+     "dispatch"}
 )  # fmt: skip
 
 
