@@ -127,7 +127,11 @@ class Plans:
         spaces = self.of_tables((table,), engine)
         if not spaces:
             return None
-        regions = [one for one in spaces if isinstance(one, Region)]
+        # A class of another metadata may have a table of the same name: its region is another's.
+        mappers = [one for one in self._models.cached() if one.configured]
+        mapped = [engine.region(one) for one in mappers if table in tables_of(one)]
+        regions = [one for one in mapped if one is not None]
+        regions = regions or [one for one in spaces if isinstance(one, Region)]
         own = [one for one in regions if one.only_class and one.mapper.local_table is table]
         if own:
             return Source(table.fullname, own[0], own[0].tagset, own[0])
