@@ -179,8 +179,8 @@ def _cost_case(name: str, title: str, build: Build) -> Case:
     return Case(name, title, build, targets, _many_short_rounds, Timing.lower_quartile)
 
 
-def all_cases() -> tuple[Case, ...]:
-    """Return the cases in the order of the report."""
+def _rows() -> tuple[Case, ...]:
+    """Rows by key."""
     return (
         Case(
             "get_hit",
@@ -207,6 +207,18 @@ def all_cases() -> tuple[Case, ...]:
             (Ratio("faster", REDISCACHE, NO_CACHE, 2.3),),
         ),
         Case(
+            "miss",
+            "session.get, not cached",
+            _miss,
+            (Ratio("slower", REDISCACHE, NO_CACHE, 1.3),),
+        ),
+    )
+
+
+def _queries() -> tuple[Case, ...]:
+    """Queries, and rows by another key."""
+    return (
+        Case(
             "query_100",
             "100 rows by a query, cached",
             _query_100,
@@ -224,16 +236,27 @@ def all_cases() -> tuple[Case, ...]:
             _unique_key,
             (Ratio("faster", REDISCACHE, NO_CACHE, 6),),
         ),
-        Case(
-            "miss",
-            "session.get, not cached",
-            _miss,
-            (Ratio("slower", REDISCACHE, NO_CACHE, 1.3),),
-        ),
+    )
+
+
+def _writes() -> tuple[Case, ...]:
+    """Commits."""
+    return (
         Case("update_one_commit", "load, change, commit", _update_one_commit),
         Case("commit_only", "of that, the commit", _commit_only),
         Case("flush_1000", "flush and commit 1,000 rows", _flush_1000),
+    )
+
+
+def _costs() -> tuple[Case, ...]:
+    """What models without the cache pay."""
+    return (
         _cost_case("plain_get", "plain model: session.get", _plain_get),
         _cost_case("plain_select_1", "plain model: 1 row by IN", _plain_select(1)),
         _cost_case("plain_select_100", "plain model: 100 rows by IN", _plain_select(100)),
     )
+
+
+def all_cases() -> tuple[Case, ...]:
+    """Return the cases in the order of the report."""
+    return (*_rows(), *_queries(), *_writes(), *_costs())
