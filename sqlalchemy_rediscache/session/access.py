@@ -169,14 +169,13 @@ class Services:
             return None
         plain = self._namespace is None and (unit is None or not unit.connections)
         memo = engine.memo(mapper)
-        if plain and memo.access is not None and memo.access.region is region:
-            return memo.access  # type: ignore[no-any-return]
+        if plain and memo.place is not None and memo.place[0] is region:
+            return Access(region, memo.place[1], engine, self.scripts(engine.is_async))
         schema_map = self.schema_map(unit, engine)
         place = engine.place(region, self.namespace(session), schema_map)
-        access = Access(region, place, engine, self.scripts(engine.is_async))
         if plain:
-            memo.access = access
-        return access
+            memo.place = region, place
+        return Access(region, place, engine, self.scripts(engine.is_async))
 
     def view(self, unit: Unit) -> View:
         """What a transaction that has begun sees: of several connections the strictest."""

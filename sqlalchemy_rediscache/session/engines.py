@@ -27,13 +27,14 @@ from .view import View, view_of
 class ClassMemo:
     """What one engine's sessions have worked out about one class."""
 
-    __slots__ = ("access", "plan", "region")
+    __slots__ = ("place", "plan", "region")
 
     def __init__(self) -> None:
         self.region: tuple[object, Region | None, int] | None = None
         """For which state of the models, the region, for how many attributes."""
-        self.access: Any = None
-        """Where its rows are when nothing tells scopes apart, see `Services.reading`."""
+        self.place: tuple[Region, Place] | None = None
+        """Where its rows are when nothing tells scopes apart. Nothing here may lead to the engine:
+        the class, which lives on, would keep it."""
         self.plan: tuple[object, Any, int] | None = None
         """For which state of the models, the write plan, for how many attributes."""
 
