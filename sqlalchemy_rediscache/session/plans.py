@@ -97,7 +97,7 @@ class Plans:
         plan = WritePlan(
             region,
             tuple(one for one in self.of_tables(tables, engine) if one.name != name),
-            self.of_tables(_reached(tables, "ondelete"), engine),
+            self.of_tables(_reached_by_delete(tables), engine),
             self.of_tables(_reached(tables, "onupdate"), engine),
             frozenset(mapper.get_property_by_column(one).key for one in mapper.primary_key),
         )
@@ -182,10 +182,16 @@ class Plans:
     ) -> tuple[Emptied, ...]:
         tables = {table}
         if deletes:
-            tables |= _reached(frozenset({table}), "ondelete")
+            tables |= _reached_by_delete(frozenset({table}))
         if updates:
             tables |= _reached(frozenset({table}), "onupdate")
         return self.of_tables(tables, engine)
+
+
+def _reached_by_delete(tables: frozenset[Table]) -> frozenset[Table]:
+    # A column that is set to NULL or its default may be part of a key that others follow.
+    found = _reached(tables, "ondelete")
+    return found | _reached(found, "onupdate")
 
 
 def _reached(tables: frozenset[Table], action: str) -> frozenset[Table]:
