@@ -81,7 +81,7 @@ class Region(Group):
         self.dialect = dialect
         self.name = KeySpace(mapper, policy).name
         keys = key_columns(mapper)
-        self._keys = self.key_columns = keys
+        self.key_columns = keys
         self._only = _set_apart(mapper, policy)
         self._max_bytes = max_bytes
         self.shape: Shape = shape_of(mapper, dialect)
@@ -156,12 +156,12 @@ class Region(Group):
         }
         if not wanted <= own.keys():
             return None
-        columns = [column for column in own if column in wanted or column in self._keys]
+        columns = [column for column in own if column in wanted or column in self.key_columns]
         try:
             return Group(
                 "grp",
                 columns,
-                self._keys,
+                self.key_columns,
                 self.identity,
                 self.dialect,
                 self.policy,

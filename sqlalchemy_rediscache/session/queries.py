@@ -27,6 +27,7 @@ from ..read_path import Permit
 from ..store import QueryScripts, Watched
 from .access import Access, Services
 from .engines import EngineInfo
+from .fetch import fetch
 from .hydrate import hydrate_all
 from .plans import Plans
 from .recognise import unique_lookup
@@ -52,7 +53,6 @@ class _Query:
     wanted: Wanted
     rules: Rules
     scripts: QueryScripts
-    guards: Sequence[Place]
 
 
 class Queries:
@@ -147,7 +147,7 @@ class Queries:
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
         refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
-        guards, watched, lease, wait = [], [], True, True
+        watched, lease, wait = [], True, True
         for watch in plan.watches:
             place = engine.place(watch.source.space, namespace, schema_map)
             permit = self._permit(session, unit, engine, place, refresh=refresh)
@@ -158,7 +158,6 @@ class Queries:
             stamp = b"" if permit.stamp == b"?" else permit.stamp
             tags = watch.tags(values)
             watched.append(Watched(*place, watch.source.tagset.name, tags, stamp))
-            guards.append(place)
         try:
             digest = plan.digest(values, self._wire)
         except EncodeError:
@@ -171,7 +170,7 @@ class Queries:
         ttl = options["cache"].ttl if "cache" in options else DEFAULT_QUERY_TTL
         scripts = self._services.query_scripts(engine.is_async)
         rules = Rules(ttl, lease, wait, refresh)
-        return _Query(state, engine, compiled, plan, wanted, rules, scripts, guards)
+        return _Query(state, engine, compiled, plan, wanted, rules, scripts)
 
     def _permit(
         self, session: Session, unit: Unit | None, engine: EngineInfo, place: Place, *,
@@ -223,13 +222,8 @@ class Queries:
         state = query.state
         kept = False
         try:
-            connection = private.connection_of(state.session, state.bind_arguments)
-            parameters: Any = state.parameters
             began = time.monotonic()
-            cursor: Any = connection.execute(
-                state.statement, parameters or {}, execution_options=state.local_execution_options
-            )
-            rows = cursor.all()
+            cursor, rows = fetch(state)
             took = time.monotonic() - began
             if not unit_of(state.session).closed:
                 kept = True

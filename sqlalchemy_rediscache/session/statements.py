@@ -23,6 +23,7 @@ from ..options import CacheOption, Mode
 from ..read_path import Batch, Permit
 from ..store import Lease
 from .access import Access, Services
+from .fetch import fetch
 from .hydrate import hydrate_all
 from .queries import Queries
 from .recognise import key_lookup
@@ -209,12 +210,7 @@ class Statements:
         reads = self._services.reads
         filled = False
         try:
-            connection = private.connection_of(state.session, state.bind_arguments)
-            parameters: Any = state.parameters
-            cursor: Any = connection.execute(
-                state.statement, parameters or {}, execution_options=state.local_execution_options
-            )
-            rows = cursor.all()
+            cursor, rows = fetch(state)
             loaded = _values_by_token(group, cursor, rows, lookup.only_key)
             if loaded is not None and not unit_of(state.session).closed:
                 found = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
