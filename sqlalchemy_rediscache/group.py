@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Column
@@ -13,6 +13,9 @@ from sqlalchemy.engine import Dialect
 from .codec import ABSENT_ROW, IdentityCodec, RowCodec
 from .errors import UncacheableModel
 from .policy import CachePolicy
+
+_REMEMBERED = 2_000
+"""Rows of a group that are kept as they were decoded: up to 4 MiB, if all of them are long ones."""
 
 
 class Group:
@@ -52,8 +55,9 @@ class Group:
         self.plain_bytes = max_bytes if over is None else min(over, max_bytes)
         """A row of no more bytes is stored as it is packed."""
         self.codec = RowCodec(
-            self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes
-        )
+            self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes,
+            remembered=_REMEMBERED,
+        )  # fmt: skip
         self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
         self.words_field = b""
         """The field of a row's tags; b"" where they are not kept."""
@@ -80,7 +84,7 @@ class Group:
         """The key, as it stands in Redis, of a row that was read or decoded, from its values."""
         return self.identity.key(self.identity_of(values))
 
-    def keys_of(self, rows: Sequence[Sequence[Any]]) -> list[bytes | None]:
+    def keys_of(self, rows: Iterable[Sequence[Any]]) -> list[bytes | None]:
         """`key_of` each of several rows."""
         key_of_value = self.identity.key_of_value
         if key_of_value is None:
@@ -88,12 +92,11 @@ class Group:
         (place,) = self.key_places
         return [key_of_value(values[place]) for values in rows]
 
-    def decoded(self, names: Sequence[bytes], rows: Sequence[Any]) -> list[list[Any]] | None:
+    def decoded(self, names: Sequence[bytes], rows: Sequence[Any]) -> list[Sequence[Any]] | None:
         """The values of rows, in their order; None unless all are there and are those named."""
         if any(row.__class__ is not bytes or row == ABSENT_ROW for row in rows):
             return None
-        decoded = self.codec.decode_many(rows)
-        found = [values for values in decoded if values is not None]
+        found = [values for values in self.codec.read_many(rows) if values is not None]
         if len(found) != len(rows) or self.keys_of(found) != list(names):
             return None
         return found

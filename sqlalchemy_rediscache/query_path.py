@@ -372,7 +372,7 @@ def _result(
     """The rows of the result, None where a row that the entry names is not there."""
     layout = wanted.layout
     answers = iter(found)
-    by_key: list[dict[bytes, list[Any]]] = []
+    by_key: list[dict[bytes, Sequence[Any]]] = []
     for entity, own in zip(layout.entities, entry.keys, strict=True):
         names = distinct(own)
         rows = entity.region.decoded(names, next(answers)) if names else []

@@ -50,7 +50,7 @@ class Permit(NamedTuple):
 class Outcome:
     """What the cache says of one row: values, or absent, or a miss with or without a lease."""
 
-    values: list[Any] | None = None
+    values: Sequence[Any] | None = None
     absent: bool = False
     lease: Lease | None = None
 
@@ -70,7 +70,7 @@ class Batch:
         leases: The rows that may be filled.
     """
 
-    rows: list[list[Any]]
+    rows: list[Sequence[Any]]
     hit: bool
     leases: list[Lease]
 
@@ -110,7 +110,7 @@ class ReadPath:
             row = reading.rows[0]
             if reading.whole and row != ABSENT_ROW:
                 try:
-                    values = group.codec.decode(cast(bytes, row))
+                    values = group.codec.read(cast(bytes, row))
                     if group.key_of(values) == token:
                         self._counters.add("hits")
                         return Outcome(values)
@@ -141,7 +141,7 @@ class ReadPath:
             return Batch([], False, [])
         reading, leases = answer
         if reading.whole:
-            decoded = group.codec.decode_many(cast(Sequence[bytes], reading.rows))
+            decoded = group.codec.read_many(cast(Sequence[bytes], reading.rows))
             rows = [values for values in decoded if values is not None]
             # What decodes must also be the rows that were asked for.
             if len(rows) == len(decoded) and group.keys_of(rows) == tokens:
@@ -208,7 +208,7 @@ class ReadPath:
         outcomes = []
         corrupt: list[bytes] = []
         absent = misses = 0
-        decode, key_of = group.codec.decode, group.key_of
+        read, key_of = group.codec.read, group.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
             if isinstance(row, State):
                 if row is State.TOO_LARGE:
@@ -219,9 +219,9 @@ class ReadPath:
                 absent += 1
                 outcomes.append(Outcome(None, True))
             else:
-                values, key = [], None
+                values, key = None, None
                 try:
-                    values = decode(row)
+                    values = read(row)
                     # What decodes must also be the row that was asked for.
                     key = key_of(values)
                 except DecodeError:

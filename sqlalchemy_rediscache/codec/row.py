@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from secrets import token_bytes
 from typing import Any, Final
 
@@ -41,6 +42,9 @@ _SHORT_ARRAY = 15
 _BATCH = 64
 """How many rows are unpacked by one call of msgpack."""
 
+_LONGEST_REMEMBERED = 512
+"""Bytes of a row: with its values it takes some 2 KiB of memory."""
+
 _BATCH_ITEMS = 2 * _BATCH
 _MARK_BYTES = 8
 _UNSIGNED_64 = b"\xcf"
@@ -67,6 +71,7 @@ class RowCodec:
         dialect: The dialect that they are read with.
         compress_over: Compress rows of more bytes than this; None never does.
         max_bytes: Refuse rows of more bytes than this, packed or unpacked.
+        remembered: How many short rows `read` and `read_many` remember.
 
     Raises:
         ConfigurationError: A column is `uncacheable`.
@@ -86,6 +91,7 @@ class RowCodec:
         *,
         compress_over: int | None = 1024,
         max_bytes: int = 1 << 20,
+        remembered: int = 0,
     ) -> None:
         for column in columns:
             reason = uncacheable(column, dialect)
@@ -98,7 +104,12 @@ class RowCodec:
         self._header = _array_header(self._count)
         self._compress_over = max_bytes if compress_over is None else min(compress_over, max_bytes)
         self._max_bytes = max_bytes
-        self._wire = _wire(columns, dialect)
+        flat = all(_is_flat(column.type, dialect) for column in columns)
+        self._wire = _wire(len(columns), dialect, flat=flat)
+        self._remembering: Callable[[bytes], list[Any]] | None = None
+        if flat and remembered:
+            # Values that nobody can change and that depend on nothing but the bytes.
+            self._remembering = lru_cache(remembered)(self.decode)
         self._unpack = self._wire.unpack
         secret = token_bytes(_MARK_BYTES)
         self._mark = _UNSIGNED_64 + secret
@@ -165,6 +176,25 @@ class RowCodec:
             # Anybody may have written these bytes: whatever goes wrong is a miss.
             raise DecodeError(f"{type(error).__name__}: {error}") from error
         return values
+
+    def read(self, blob: bytes) -> Sequence[Any]:
+        """`decode`, of which the same bytes may get the same object again: not to be changed.
+
+        A row that is read often is decoded once: its bytes say all about it, so that what is
+        remembered of them can't be out of date.
+        """
+        if self._remembering is None or len(blob) > _LONGEST_REMEMBERED:
+            return self.decode(blob)
+        return self._remembering(blob)
+
+    def read_many(self, blobs: Sequence[bytes]) -> Sequence[Sequence[Any] | None]:
+        """`read` of several rows, None for those that can't be decoded; nothing is raised."""
+        if self._remembering is not None and max(map(len, blobs)) <= _LONGEST_REMEMBERED:
+            try:
+                return list(map(self._remembering, blobs))
+            except DecodeError:
+                pass  # which one, is seen below
+        return self.decode_many(blobs)
 
     def decode_many(self, blobs: Sequence[bytes]) -> list[list[Any] | None]:
         """Unpack several rows, which takes less time than one by one.
@@ -248,12 +278,12 @@ def _decompress(blob: bytes, limit: int) -> bytes:
     return data
 
 
-def _wire(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> Wire:
-    if all(_is_flat(column.type, dialect) for column in columns):
+def _wire(count: int, dialect: Dialect, *, flat: bool) -> Wire:
+    if flat:
         # Nothing in these rows is a list or dict: a hostile value may claim no more items than a
         # row or a batch of rows has.
-        return Wire(dialect.driver, max_items=max(_BATCH_ITEMS, len(columns)), max_pairs=0)
-    return Wire(dialect.driver, max_items=max(MAX_ITEMS, len(columns)))
+        return Wire(dialect.driver, max_items=max(_BATCH_ITEMS, count), max_pairs=0)
+    return Wire(dialect.driver, max_items=max(MAX_ITEMS, count))
 
 
 def _is_flat(type_: TypeEngine[Any], dialect: Dialect) -> bool:

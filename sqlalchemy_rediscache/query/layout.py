@@ -99,7 +99,7 @@ class Layout:
     def joined(
         self,
         keys: Sequence[Sequence[bytes | None]],
-        rows: Sequence[Mapping[bytes, list[Any]]],
+        rows: Sequence[Mapping[bytes, Sequence[Any]]],
         rest: Sequence[bytes],
         *,
         direct: bool,

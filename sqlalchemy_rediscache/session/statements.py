@@ -53,7 +53,7 @@ class _Plan(NamedTuple):
     """How cached rows would become a statement's result."""
 
     group: Group
-    result: Callable[[list[list[Any]]], Result[Any] | None]
+    result: Callable[[list[Sequence[Any]]], Result[Any] | None]
     """Of the rows' values."""
 
 
@@ -187,14 +187,14 @@ class Statements:
             return None
         places = [group.index[column] for column in columns]
 
-        def replayed(found: list[list[Any]]) -> Result[Any]:
+        def replayed(found: list[Sequence[Any]]) -> Result[Any]:
             rows = [tuple([values[place] for place in places]) for values in found]
             return private.replay(state, private.replayed(rows, compiled, getter, tuple_getter))
 
         return _Plan(group, replayed)
 
     @staticmethod
-    def _direct(lookup: KeyLookup, rows: list[list[Any]]) -> Result[Any] | None:
+    def _direct(lookup: KeyLookup, rows: list[Sequence[Any]]) -> Result[Any] | None:
         session, path = lookup.state.session, private.path_of(lookup.mapper)
         objects = hydrate_all(session, lookup.access.region, rows, lookup.shard, path)
         if objects is None:

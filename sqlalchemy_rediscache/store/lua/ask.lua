@@ -11,9 +11,8 @@
 --          entry must carry that is loaded after this call, '' in states 2 and 6.
 -- Invariant: an entry is there only with what it depended on before it was loaded; the caller
 --          serves it only when that, of every region that it depends on, is what it is now.
-local current = open_guard()
-local now = clock()
-local seen = survey(now)
+local seen = survey()
+local current = seen.gen
 local lease_ms = tonumber(ARGV[6])
 local busy = (seen.rows or seen.region or seen.quarantine) and 1 or 0
 if ARGV[8] ~= '' and ARGV[8] ~= seen.stamp then
@@ -24,7 +23,6 @@ if #wanted > 0 then
   adopt(seen, ARGV[10])
 end
 local on = depends(current, seen, wanted)
-redis.call('PEXPIRE', guard, 2592000000)
 if not on then
   return {2, current, seen.stamp, busy, '', '', -1}
 end
@@ -45,11 +43,12 @@ if lease_ms == 0 then
 end
 if found[3] then
   local owner, expiry = string.match(found[3], '^(.*)|(%d+)$')
-  if owner ~= token and tonumber(expiry) > now then
+  if owner ~= token and tonumber(expiry) > clock() then
     return {3, current, seen.stamp, busy, on, '', -1}
   end
 end
-redis.call('HSET', entry, 'lease', token .. '|' .. (now + lease_ms))
+redis.call('HSET', entry, 'lease', token .. '|' .. (clock() + lease_ms))
+redis.call('PEXPIRE', guard, 2592000000)
 if redis.call('PTTL', entry) < lease_ms then
   redis.call('PEXPIRE', entry, lease_ms)
 end

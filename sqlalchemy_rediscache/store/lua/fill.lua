@@ -17,17 +17,7 @@ for i = 2, #KEYS do
   if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then
     redis.call('HDEL', row, 'lease')
     if ARGV[at + 1] ~= '' then
-      local others = redis.call('HLEN', row) > 0
-      local left = redis.call('PTTL', row)
-      local ttl = tonumber(ARGV[at + 2])
-      redis.call('HSET', row, ARGV[at], ARGV[at + 1])
-      if ARGV[at + 4] ~= '' then
-        redis.call('HSET', row, ARGV[at + 3], ARGV[at + 4])
-      end
-      -- values of one row share its expiry: the first that is due decides
-      if not others or left < 0 or left > ttl then
-        redis.call('PEXPIRE', row, ttl)
-      end
+      put(row, ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3], ARGV[at + 4])
       filled = filled + 1
     end
   end

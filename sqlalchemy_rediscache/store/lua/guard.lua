@@ -9,15 +9,22 @@
 --          that lost locks no lease is granted before `quarantine` has passed.
 local guard, run, gen, token = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
+-- The server's time: asked for by those who need it, once.
+local moment
+local function time()
+  moment = moment or redis.call('TIME')
+  return moment
+end
+
 local function clock()
-  local t = redis.call('TIME')
+  local t = time()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
 -- A name that was never used, though the call may run twice: an answer that was lost has the caller
 -- send it again, and what others did in between must not be undone by giving an old name again.
 local function fresh(name)
-  local t = redis.call('TIME')
+  local t = time()
   return string.format('%s.%x', name, (t[1] * 1000000 + t[2]) % 4294967296)
 end
 
@@ -37,18 +44,14 @@ local function renew()
   return name
 end
 
--- The generation in force, after making the guard what it must be for this run of the server.
-local function open_guard()
+-- The generation in force, after making the guard what it must be for this run of the server, given
+-- what it says of itself.
+local function opened(of_run, generation, held)
   local hold = tonumber(ARGV[4])
-  local g = redis.pcall('HMGET', guard, 'run', 'gen', 'held')
-  if g.err then
-    redis.call('DEL', guard)
-    g = {false, false, false}
+  if of_run == run and (hold == 0 or held == run) then
+    return generation
   end
-  if g[1] == run and (hold == 0 or g[3] == run) then
-    return g[2]
-  end
-  if g[1] and g[1] ~= run then
+  if of_run and of_run ~= run then
     redis.call('DEL', guard)
     hold = math.max(hold, tonumber(ARGV[5]))
   end
@@ -59,30 +62,49 @@ local function open_guard()
   return name
 end
 
--- Is a writer of the kind that `prefix` names open ('w:' rows of this bucket, 'W:' the region)?
--- Returns that for both, whether the quarantine lasts, and forgets writers that expired.
-local function writers(now)
-  local rows, region, quarantine = false, false, false
-  local fields = redis.call('HGETALL', guard)
+local function open_guard()
+  local g = redis.pcall('HMGET', guard, 'run', 'gen', 'held')
+  if g.err then
+    redis.call('DEL', guard)
+    g = {false, false, false}
+  end
+  return opened(g[1], g[2], g[3])
+end
+
+-- All that the guard says, opened: the generation in force, the stamp, what the region's tags are
+-- of, and who writes now: rows of this bucket (`rows`), the region (`region`), their tokens
+-- (`open`), and whether the quarantine lasts. Forgets writers that expired.
+local function survey()
+  local fields = redis.pcall('HGETALL', guard)
+  if fields.err then
+    redis.call('DEL', guard)
+    fields = {}
+  end
+  local found = {stamp = '', loose = '', open = {}}
   for i = 1, #fields, 2 do
-    local kind = string.sub(fields[i], 1, 2)
+    local name, value = fields[i], fields[i + 1]
+    local kind = string.sub(name, 1, 2)
     if kind == 'w:' or kind == 'W:' then
-      if tonumber(fields[i + 1]) <= now then
-        redis.call('HDEL', guard, fields[i])
-      elseif kind == 'w:' then
-        rows = true
+      if tonumber(value) <= clock() then
+        redis.call('HDEL', guard, name)
       else
-        region = true
+        found.open[string.sub(name, 3)] = true
+        found[kind == 'w:' and 'rows' or 'region'] = true
       end
-    elseif fields[i] == 'quarantine' then
-      quarantine = tonumber(fields[i + 1]) > now
+    else
+      found[name] = value
     end
   end
-  return rows, region, quarantine
+  local generation = opened(found.run, found.gen, found.held)
+  if generation ~= found.gen then
+    return survey()
+  end
+  found.quarantine = found.quarantine and tonumber(found.quarantine) > clock()
+  return found
 end
 
 -- The writers that hold a row, other than `own`, as field, expiry, field, expiry, ...
-local function holders(row, own, now)
+local function holders(row, own)
   local names = redis.pcall('HKEYS', row)
   if names.err then
     redis.call('DEL', row)
@@ -92,7 +114,7 @@ local function holders(row, own, now)
   for _, name in ipairs(names) do
     if string.sub(name, 1, 2) == 'w:' and name ~= own then
       local expiry = redis.call('HGET', row, name)
-      if tonumber(expiry) > now then
+      if tonumber(expiry) > clock() then
         found[#found + 1] = name
         found[#found + 1] = expiry
       end
@@ -108,5 +130,22 @@ local function empty(row, held)
   if #held > 0 then
     redis.call('HSET', row, 'shared', '1', unpack(held))
     redis.call('PEXPIRE', row, 3600000)
+  end
+end
+
+-- Put a value in a row under its field, and the row's tags ('' where they are not known). Values of
+-- one row share its expiry: the first that is due decides.
+local function put(row, field, value, ttl, words_field, words)
+  local left, fields = redis.call('PTTL', row), {field, value}
+  if words ~= '' then
+    fields = {field, value, words_field, words}
+  end
+  if type(redis.pcall('HSET', row, unpack(fields))) == 'table' then
+    redis.call('DEL', row) -- no hash: none of ours
+    redis.call('HSET', row, unpack(fields))
+    left = -2
+  end
+  if left < 0 or left > ttl then
+    redis.call('PEXPIRE', row, ttl)
   end
 end

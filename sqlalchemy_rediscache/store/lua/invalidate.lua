@@ -11,10 +11,9 @@ end
 if current ~= gen then
   return {1, current}
 end
-local now = clock()
-local seen = survey(now)
+local seen = survey()
 redis.call('HSET', guard, 'stamp', fresh(token), 'loose', signed(seen.loose, seen.open))
 for i = 2, #KEYS do
-  empty(KEYS[i], holders(KEYS[i], '', now))
+  empty(KEYS[i], holders(KEYS[i], ''))
 end
 return {0, current}

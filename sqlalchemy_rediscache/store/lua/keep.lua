@@ -14,7 +14,6 @@ local g = redis.pcall('HMGET', guard, 'run', 'gen')
 if g.err or g[1] ~= run or g[2] ~= gen then
   return {0, 0}
 end
-local now = clock()
 local kept, filled = 0, 0
 local entry = KEYS[3]
 if entry ~= guard then
@@ -29,26 +28,14 @@ if entry ~= guard then
   end
 end
 local count = tonumber(ARGV[9])
-if #KEYS == 3 or depends(gen, survey(now), {unpack(ARGV, 10, 9 + count)}) ~= ARGV[6] then
+if #KEYS == 3 or depends(gen, survey(), {unpack(ARGV, 10, 9 + count)}) ~= ARGV[6] then
   return {kept, 0}
 end
 local at = 10 + count
 local field, words = ARGV[at], ARGV[at + 1]
 for i = 4, #KEYS do
   local row, of = KEYS[i], at + 2 + (i - 4) * 3
-  local others = redis.pcall('HLEN', row)
-  if type(others) == 'table' then
-    redis.call('DEL', row)
-    others = 0
-  end
-  local left, ttl = redis.call('PTTL', row), tonumber(ARGV[of + 1])
-  redis.call('HSET', row, field, ARGV[of])
-  if ARGV[of + 2] ~= '' then
-    redis.call('HSET', row, words, ARGV[of + 2])
-  end
-  if others == 0 or left < 0 or left > ttl then
-    redis.call('PEXPIRE', row, ttl)
-  end
+  put(row, field, ARGV[of], tonumber(ARGV[of + 1]), words, ARGV[of + 2])
   filled = filled + 1
 end
 return {kept, filled}

@@ -10,13 +10,13 @@
 -- Invariant: from lock to release nobody reads, fills or publishes the row but through this
 --          writer's token; the stamp changes, so that no older snapshot fills either, and so does
 --          that of every tag that a row has or gets; where one is not known, of all of them.
-local current = open_guard()
+local seen = survey()
+local current = seen.gen
 local region = ARGV[6] == '1'
 if current ~= gen and not region then
   return cmsgpack.pack({1, current})
 end
-local now = clock()
-local expiry = now + tonumber(ARGV[5])
+local expiry = clock() + tonumber(ARGV[5])
 local own = 'w:' .. token
 if region then
   current = renew()
@@ -27,8 +27,7 @@ redis.call('HSET', guard, own, expiry, 'stamp', fresh(token))
 redis.call('PEXPIRE', guard, 2592000000)
 
 -- Nobody asked for tags of this region where the guard names no set of columns.
-local tagset = redis.call('HGET', guard, 'tagset')
-local seen = tagset and survey(now)
+local tagset = seen.tagset
 local loose = tagset and (ARGV[8] == '1' or ARGV[7] ~= tagset)
 local words_field = 'tags:' .. ARGV[7]
 if tagset and not loose then
@@ -46,7 +45,7 @@ local function found(row, field)
       value = all[i + 1]
     elseif name == words_field then
       words = all[i + 1]
-    elseif string.sub(name, 1, 2) == 'w:' and name ~= own and tonumber(all[i + 1]) > now then
+    elseif string.sub(name, 1, 2) == 'w:' and name ~= own and tonumber(all[i + 1]) > clock() then
       others = others or {}
       others[#others + 1] = name
       others[#others + 1] = all[i + 1]

@@ -14,65 +14,70 @@
 --          fill or a release puts nothing beside one. A lease is never granted beside a writer of
 --          the row or of the region, nor in quarantine.
 local lease_ms, stamp, field = tonumber(ARGV[6]), ARGV[7], ARGV[10]
-local current = open_guard()
-if current ~= gen then
-  return {1, current}
-end
-local most = tonumber(ARGV[9])
-if #KEYS == 2 and stamp == '' and ARGV[8] == '0' then
+local most, unwanted = tonumber(ARGV[9]), ARGV[8] == '1'
+if #KEYS == 2 and stamp == '' and not unwanted then
+  local current = open_guard()
+  if current ~= gen then
+    return {1, current}
+  end
   local value = redis.pcall('HGET', KEYS[2], field)
   if type(value) == 'string' and #value <= most then
     return value
   end
 end
 
-local now = clock()
-local rows_open, region_open, quarantine = writers(now)
-local seen = redis.call('HGET', guard, 'stamp') or ''
-local busy = rows_open or region_open or quarantine
-if stamp ~= '' and stamp ~= '?' and stamp ~= seen then
-  return {2, current, seen, busy and 1 or 0}
+local seen = survey()
+if seen.gen ~= gen then
+  return {1, seen.gen}
 end
-local grant = lease_ms > 0 and not region_open and not quarantine
+local busy = (seen.rows or seen.region or seen.quarantine) and 1 or 0
+if stamp ~= '' and stamp ~= '?' and stamp ~= seen.stamp then
+  return {2, gen, seen.stamp, busy}
+end
+local closed = seen.region or seen.quarantine
+local grant, granted = lease_ms > 0 and not closed, false
 
 local function absent(row)
-  if #holders(row, '', now) > 0 or region_open or quarantine then
+  if closed then
     return 2
   end
-  local lease = redis.call('HGET', row, 'lease')
+  local names, lease = redis.call('HKEYS', row), false
+  for _, name in ipairs(names) do
+    if string.sub(name, 1, 2) == 'w:' and tonumber(redis.call('HGET', row, name)) > clock() then
+      return 2
+    end
+    lease = lease or name == 'lease'
+  end
   if lease then
-    local owner, expiry = string.match(lease, '^(.*)|(%d+)$')
-    if owner ~= token and tonumber(expiry) > now then
+    local owner, expiry = string.match(redis.call('HGET', row, 'lease'), '^(.*)|(%d+)$')
+    if owner ~= token and tonumber(expiry) > clock() then
       return 3
     end
   end
   if not grant then
     return 4
   end
-  redis.call('HSET', row, 'lease', token .. '|' .. (now + lease_ms))
-  if redis.call('PTTL', row) < lease_ms then
+  redis.call('HSET', row, 'lease', token .. '|' .. (clock() + lease_ms))
+  if #names == 0 or redis.call('PTTL', row) < lease_ms then
     redis.call('PEXPIRE', row, lease_ms)
   end
+  granted = true
   return 1
 end
 
-local states = {}
+local states, ask = {}, redis.pcall
 for i = 2, #KEYS do
-  local value = redis.pcall('HGET', KEYS[i], field)
+  local value, large = ask('HGET', KEYS[i], field), false
   if type(value) == 'table' then
-    redis.call('DEL', KEYS[i])
+    redis.call('DEL', KEYS[i]) -- no hash: none of ours
     value = false
-  end
-  if value and ARGV[8] == '1' then
+  elseif value and (unwanted or #value > most) then
     redis.call('HDEL', KEYS[i], field)
-    value = false
+    value, large = false, not unwanted
   end
-  if value and #value > most then
-    redis.call('HDEL', KEYS[i], field)
-    states[i - 1] = 5
-  else
-    states[i - 1] = value or absent(KEYS[i])
-  end
+  states[i - 1] = value or large and 5 or absent(KEYS[i])
 end
-redis.call('PEXPIRE', guard, 2592000000)
-return {0, current, seen, busy and 1 or 0, cmsgpack.pack(states)}
+if granted then
+  redis.call('PEXPIRE', guard, 2592000000)
+end
+return {0, gen, seen.stamp, busy, cmsgpack.pack(states)}

@@ -21,16 +21,15 @@ end
 if current ~= gen then
   return cmsgpack.pack({1, current})
 end
-local now = clock()
 if lost then
-  local seen = survey(now)
+  local seen = survey()
   redis.call('HSET', guard, 'stamp', fresh(token), 'loose', signed(seen.loose, seen.open))
 end
 
 -- The row is not this writer's alone: others go on holding it, and nobody publishes it. Where they
 -- have expired it is emptied all the same: a row that two ever held together is published by none.
 local function leave(row)
-  local others = holders(row, own, now)
+  local others = holders(row, own)
   if redis.call('HDEL', row, own) == 0 or #others == 0 then
     empty(row, others)
   end
@@ -43,9 +42,10 @@ for i = 2, #KEYS do
   if not alone then
     leave(row)
   elseif publish[at + 1] and publish[at + 1] ~= '' then
-    redis.call('HSET', row, publish[at], publish[at + 1])
     if publish[at + 4] ~= '' then
-      redis.call('HSET', row, publish[at + 3], publish[at + 4])
+      redis.call('HSET', row, publish[at], publish[at + 1], publish[at + 3], publish[at + 4])
+    else
+      redis.call('HSET', row, publish[at], publish[at + 1])
     end
     redis.call('PEXPIRE', row, publish[at + 2])
     published = published + 1

@@ -8,30 +8,6 @@
 --          writer that could not find it is between its lock and its release.
 local tags = KEYS[2]
 
--- What the guard says, and who writes rows of the region now.
-local function survey(now)
-  local found = {rows = false, region = false, quarantine = false, open = {},
-                 stamp = '', loose = '', tagset = ''}
-  local fields = redis.call('HGETALL', guard)
-  for i = 1, #fields, 2 do
-    local name, value = fields[i], fields[i + 1]
-    local kind = string.sub(name, 1, 2)
-    if kind == 'w:' or kind == 'W:' then
-      if tonumber(value) <= now then
-        redis.call('HDEL', guard, name)
-      else
-        found.open[string.sub(name, 3)] = true
-        if kind == 'w:' then found.rows = true else found.region = true end
-      end
-    elseif name == 'quarantine' then
-      found.quarantine = tonumber(value) > now
-    elseif found[name] == '' then
-      found[name] = value
-    end
-  end
-  return found
-end
-
 local function owners(value)
   return string.gmatch(string.match(value, '|(.*)$') or '', '[^,]+')
 end
@@ -60,12 +36,31 @@ end
 -- A writer has, or may have, rows with these tags (words of a text): no entry that depends on one
 -- of them is good any more. Tags that nobody asked for are not there and need no stamp.
 local function touch(words, open)
+  local list = {}
   for tag in string.gmatch(words, '%S+') do
-    local value = redis.call('HGET', tags, tag)
-    if value then
-      redis.call('HSET', tags, tag, signed(value, open))
+    list[#list + 1] = tag
+  end
+  for first = 1, #list, 1000 do
+    local last = math.min(first + 999, #list)
+    local values, changed = redis.call('HMGET', tags, unpack(list, first, last)), {}
+    for i = first, last do
+      local value = values[i - first + 1]
+      if value then
+        changed[#changed + 1] = list[i]
+        changed[#changed + 1] = signed(value, open)
+      end
+    end
+    if #changed > 0 then
+      redis.call('HSET', tags, unpack(changed))
     end
   end
+end
+
+-- Begin with the region's tags anew: every entry that depends on one is out of date.
+local function reset(seen)
+  redis.call('DEL', tags)
+  seen.loose = signed(seen.loose, seen.open)
+  redis.call('HSET', guard, 'loose', seen.loose)
 end
 
 -- What an entry depends on that needs these tags (none: the whole region), as a text that every
@@ -84,7 +79,7 @@ local function depends(generation, seen, wanted)
     return nil
   end
   local parts = {generation, string.match(seen.loose, '^[^|]*')}
-  local values = redis.call('HMGET', tags, unpack(wanted))
+  local values, begun = redis.call('HMGET', tags, unpack(wanted)), {}
   for i = 1, #wanted do
     local value = values[i]
     if not value then
@@ -92,12 +87,20 @@ local function depends(generation, seen, wanted)
         return nil
       end
       value = fresh(token) .. '.' .. i .. '|'
-      redis.call('HSET', tags, wanted[i], value)
-      redis.call('PEXPIRE', tags, 86400000)
+      begun[#begun + 1] = wanted[i]
+      begun[#begun + 1] = value
     elseif written(value, seen.open) then
       return nil
     end
     parts[#parts + 1] = string.match(value, '^[^|]*')
+  end
+  if #begun > 0 then
+    if redis.call('HLEN', tags) > 50000 then
+      reset(seen)
+      return depends(generation, seen, wanted)
+    end
+    redis.call('HSET', tags, unpack(begun))
+    redis.call('PEXPIRE', tags, 86400000)
   end
   return table.concat(parts, '|')
 end
@@ -105,9 +108,9 @@ end
 -- Tags are named by their columns' places in a set of columns. Programs that know other sets (two
 -- versions of one) take turns: what was cached under the other set is out of reach.
 local function adopt(seen, tagset)
-  if seen.tagset ~= tagset or redis.call('HLEN', tags) > 50000 then
-    redis.call('DEL', tags)
-    seen.tagset, seen.loose = tagset, signed(seen.loose, seen.open)
-    redis.call('HSET', guard, 'tagset', tagset, 'loose', seen.loose)
+  if seen.tagset ~= tagset then
+    seen.tagset = tagset
+    redis.call('HSET', guard, 'tagset', tagset)
+    reset(seen)
   end
 end
