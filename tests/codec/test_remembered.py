@@ -43,6 +43,7 @@ def _again(blob: bytes) -> bytes:
 
 
 def test_the_same_bytes_are_decoded_once() -> None:
+    """One object for equal bytes, whoever reads them."""
     codec = _codec(Integer(), Numeric(), Enum(Colour))
     blob = codec.encode([1, Decimal("1.50"), Colour.RED])
     first = codec.read(blob)
@@ -52,6 +53,7 @@ def test_the_same_bytes_are_decoded_once() -> None:
 
 
 def test_what_a_caller_may_change_is_its_own() -> None:
+    """`decode` never hands out what `read` remembers."""
     codec = _codec(Integer(), String())
     blob = codec.encode([1, "a"])
     codec.read(blob)
@@ -62,12 +64,14 @@ def test_what_a_caller_may_change_is_its_own() -> None:
 
 @pytest.mark.parametrize("types", [(JSON(),), (Shouting(),)], ids=["JSON", "TypeDecorator"])
 def test_values_that_can_change_are_decoded_each_time(types: Sequence[Any]) -> None:
+    """Neither documents nor what an application's code makes are shared."""
     codec = _codec(Integer(), *types)
     blob = codec.encode([1, ["x"] if isinstance(types[0], JSON) else "x"])
     assert codec.read(blob) is not codec.read(_again(blob))
 
 
 def test_few_rows_are_remembered_and_no_long_ones() -> None:
+    """Memory is bounded by number and by length."""
     codec = _codec(Integer(), String(), remembered=2)
     blobs = [codec.encode([number, "a"]) for number in range(3)]
     first = codec.read(blobs[0])
@@ -79,6 +83,7 @@ def test_few_rows_are_remembered_and_no_long_ones() -> None:
 
 
 def test_what_is_no_row_is_told_each_time() -> None:
+    """A failure is not remembered, and spoils nothing beside it."""
     codec = _codec(Integer(), String())
     good = codec.encode([1, "a"])
     for _ in range(2):
