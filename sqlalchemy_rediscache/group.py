@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 
-from .codec import ABSENT_ROW, IdentityCodec, RowCodec
-from .errors import UncacheableModel
+from .codec import IdentityCodec, RowCodec
+from .errors import DecodeError, UncacheableModel
 from .policy import CachePolicy
+from .row import Row
 
 _REMEMBERED = 2_000
-"""Rows of a group that are kept as they were decoded: up to 4 MiB, if all of them are long ones."""
+"""How many rows of a group are kept as they were decoded: up to 4 MiB, if all are long ones."""
+
+_LONGEST_REMEMBERED = 512
+"""Bytes of such a row: with its values it takes some 2 KiB of memory."""
 
 
 class Group:
@@ -55,9 +60,11 @@ class Group:
         self.plain_bytes = max_bytes if over is None else min(over, max_bytes)
         """A row of no more bytes is stored as it is packed."""
         self.codec = RowCodec(
-            self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes,
-            remembered=_REMEMBERED,
-        )  # fmt: skip
+            self.columns, dialect, compress_over=self.plain_bytes, max_bytes=max_bytes
+        )
+        self._remembering: Callable[[bytes], Row] = self._row
+        if self.codec.shareable:
+            self._remembering = lru_cache(_REMEMBERED)(self._row)
         self.field = f"{kind}:{self.codec.fingerprint}{only}".encode()
         self.words_field = b""
         """The field of a row's tags; b"" where they are not kept."""
@@ -67,8 +74,6 @@ class Group:
         try:
             self.key_places = [self.index[column] for column in keys]
             self.identity_of = _tuple_getter(self.key_places)
-            self.order = operator.itemgetter(*self.key_places)
-            """What rows are sorted by to be in the order of their keys."""
         except KeyError as error:
             raise UncacheableModel(
                 f"the primary key column {error} is kept out of the cache, by "
@@ -84,22 +89,32 @@ class Group:
         """The key, as it stands in Redis, of a row that was read or decoded, from its values."""
         return self.identity.key(self.identity_of(values))
 
-    def keys_of(self, rows: Iterable[Sequence[Any]]) -> list[bytes | None]:
-        """`key_of` each of several rows."""
-        key_of_value = self.identity.key_of_value
-        if key_of_value is None:
-            return [self.key_of(values) for values in rows]
-        (place,) = self.key_places
-        return [key_of_value(values[place]) for values in rows]
+    def read(self, blob: bytes) -> Row:
+        """The row in the bytes of a value.
 
-    def decoded(self, names: Sequence[bytes], rows: Sequence[Any]) -> list[Sequence[Any]] | None:
-        """The values of rows, in their order; None unless all are there and are those named."""
-        if any(row.__class__ is not bytes or row == ABSENT_ROW for row in rows):
+        One that is read often is decoded once: its bytes say all about it, so that what is
+        remembered of them can't be out of date.
+
+        Raises:
+            DecodeError: The bytes are not a row of these columns.
+        """
+        if len(blob) > _LONGEST_REMEMBERED:
+            return self._row(blob)
+        return self._remembering(blob)
+
+    def read_many(self, blobs: Sequence[Any], names: Sequence[bytes]) -> list[Row] | None:
+        """The rows of these keys; None unless all are there, decode, and are those named."""
+        try:
+            short = max(map(len, blobs), default=0) <= _LONGEST_REMEMBERED
+            found = list(map(self._remembering if short else self._row, blobs))
+        except (DecodeError, TypeError):  # the latter: a state in the place of bytes
             return None
-        found = [values for values in self.codec.read_many(rows) if values is not None]
-        if len(found) != len(rows) or self.keys_of(found) != list(names):
-            return None
-        return found
+        return found if [row.key for row in found] == list(names) else None
+
+    def _row(self, blob: bytes) -> Row:
+        values = self.codec.decode(blob)
+        identity = self.identity_of(values)
+        return Row(values, self.identity.key(identity), identity)
 
 
 def _no_words(values: Sequence[Any]) -> bytes:

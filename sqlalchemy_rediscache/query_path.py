@@ -33,6 +33,7 @@ from .errors import CacheUnavailable, EncodeError
 from .keys import Place
 from .patience import Patience
 from .query.layout import Entity, Layout
+from .row import Row
 from .stats import Counters
 from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
 
@@ -372,10 +373,10 @@ def _result(
     """The rows of the result, None where a row that the entry names is not there."""
     layout = wanted.layout
     answers = iter(found)
-    by_key: list[dict[bytes, Sequence[Any]]] = []
+    by_key: list[dict[bytes, Row]] = []
     for entity, own in zip(layout.entities, entry.keys, strict=True):
         names = distinct(own)
-        rows = entity.region.decoded(names, next(answers)) if names else []
+        rows = entity.region.read_many(next(answers), names) if names else []
         if rows is None:
             return None
         by_key.append(dict(zip(names, rows, strict=True)))

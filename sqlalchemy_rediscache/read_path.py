@@ -25,6 +25,7 @@ from .errors import CacheUnavailable, DecodeError, EncodeError
 from .group import Group
 from .keys import Place
 from .patience import Patience
+from .row import Row
 from .stats import Counters
 from .store import Lease, Reading, Scripts, State
 
@@ -48,16 +49,16 @@ class Permit(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What the cache says of one row: values, or absent, or a miss with or without a lease."""
+    """What the cache says of one row: there, or absent, or a miss with or without a lease."""
 
-    values: Sequence[Any] | None = None
+    row: Row | None = None
     absent: bool = False
     lease: Lease | None = None
 
     @property
     def hit(self) -> bool:
         """Was the row, or its absence, found?"""
-        return self.values is not None or self.absent
+        return self.row is not None or self.absent
 
 
 @dataclass(slots=True)
@@ -65,12 +66,12 @@ class Batch:
     """What the cache says of several rows.
 
     Args:
-        rows: The values of each row that is there, in the order of the keys.
+        rows: Each row that is there, in the order of the keys.
         hit: Every row, or its absence, was found.
         leases: The rows that may be filled.
     """
 
-    rows: list[Sequence[Any]]
+    rows: list[Row]
     hit: bool
     leases: list[Lease]
 
@@ -110,10 +111,10 @@ class ReadPath:
             row = reading.rows[0]
             if reading.whole and row != ABSENT_ROW:
                 try:
-                    values = group.codec.read(cast(bytes, row))
-                    if group.key_of(values) == token:
+                    found = group.read(cast(bytes, row))
+                    if found.key == token:
                         self._counters.add("hits")
-                        return Outcome(values)
+                        return Outcome(found)
                 except DecodeError:
                     pass  # sorted out below
             if row is not State.BEING_FILLED or not permit.wait:
@@ -141,15 +142,13 @@ class ReadPath:
             return Batch([], False, [])
         reading, leases = answer
         if reading.whole:
-            decoded = group.codec.read_many(cast(Sequence[bytes], reading.rows))
-            rows = [values for values in decoded if values is not None]
-            # What decodes must also be the rows that were asked for.
-            if len(rows) == len(decoded) and group.keys_of(rows) == tokens:
+            rows = group.read_many(reading.rows, tokens)
+            if rows is not None:
                 self._counters.add("hits", len(rows))
                 return Batch(rows, True, [])
         outcomes = self._sorted_out(scripts, group, place, tokens, reading, leases)
         return Batch(
-            [outcome.values for outcome in outcomes if outcome.values is not None],
+            [outcome.row for outcome in outcomes if outcome.row is not None],
             all(outcome.hit for outcome in outcomes),
             [outcome.lease for outcome in outcomes if outcome.lease is not None],
         )
@@ -208,7 +207,6 @@ class ReadPath:
         outcomes = []
         corrupt: list[bytes] = []
         absent = misses = 0
-        read, key_of = group.codec.read, group.key_of
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
             if isinstance(row, State):
                 if row is State.TOO_LARGE:
@@ -219,18 +217,16 @@ class ReadPath:
                 absent += 1
                 outcomes.append(Outcome(None, True))
             else:
-                values, key = None, None
                 try:
-                    values = read(row)
-                    # What decodes must also be the row that was asked for.
-                    key = key_of(values)
+                    found = group.read(row)
                 except DecodeError:
-                    pass
-                if key is None or key != token:
+                    found = None
+                # What decodes must also be the row that was asked for.
+                if found is None or found.key != token:
                     corrupt.append(token)
                     outcomes.append(Outcome())
                     continue
-                outcomes.append(Outcome(values))
+                outcomes.append(Outcome(found))
         if corrupt:
             misses += len(corrupt)
             self._discard(scripts, place, corrupt)

@@ -120,6 +120,12 @@ class Hydration:
     names: Sequence[str] | None
     names_loaded: frozenset[str]
 
+    def attributes(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The values of a row by the attributes that they belong to."""
+        if self.names is not None:
+            return dict(zip(self.names, values, strict=True))
+        return {name: values[place] for name, place in self.loaded}
+
 
 def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
     """The plan for objects of `mapper` from rows whose columns are at `index`."""

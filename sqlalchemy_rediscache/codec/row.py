@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from secrets import token_bytes
 from typing import Any, Final
 
@@ -42,9 +41,6 @@ _SHORT_ARRAY = 15
 _BATCH = 64
 """How many rows are unpacked by one call of msgpack."""
 
-_LONGEST_REMEMBERED = 512
-"""Bytes of a row: with its values it takes some 2 KiB of memory."""
-
 _BATCH_ITEMS = 2 * _BATCH
 _MARK_BYTES = 8
 _UNSIGNED_64 = b"\xcf"
@@ -71,16 +67,17 @@ class RowCodec:
         dialect: The dialect that they are read with.
         compress_over: Compress rows of more bytes than this; None never does.
         max_bytes: Refuse rows of more bytes than this, packed or unpacked.
-        remembered: How many short rows `read` and `read_many` remember.
 
     Raises:
         ConfigurationError: A column is `uncacheable`.
 
     Attributes:
+        shareable: Nobody can change the values, and they depend on nothing but the bytes.
         fingerprint: Eight characters that change when the packed row could mean something else.
         stored_rules: `stored` for each column, as a function of the value.
     """
 
+    shareable: bool
     fingerprint: str
     stored_rules: Sequence[Callable[[Any], Any | Inexact]]
 
@@ -91,7 +88,6 @@ class RowCodec:
         *,
         compress_over: int | None = 1024,
         max_bytes: int = 1 << 20,
-        remembered: int = 0,
     ) -> None:
         for column in columns:
             reason = uncacheable(column, dialect)
@@ -106,10 +102,7 @@ class RowCodec:
         self._max_bytes = max_bytes
         flat = all(_is_flat(column.type, dialect) for column in columns)
         self._wire = _wire(len(columns), dialect, flat=flat)
-        self._remembering: Callable[[bytes], list[Any]] | None = None
-        if flat and remembered:
-            # Values that nobody can change and that depend on nothing but the bytes.
-            self._remembering = lru_cache(remembered)(self.decode)
+        self.shareable = flat
         self._unpack = self._wire.unpack
         secret = token_bytes(_MARK_BYTES)
         self._mark = _UNSIGNED_64 + secret
@@ -176,25 +169,6 @@ class RowCodec:
             # Anybody may have written these bytes: whatever goes wrong is a miss.
             raise DecodeError(f"{type(error).__name__}: {error}") from error
         return values
-
-    def read(self, blob: bytes) -> Sequence[Any]:
-        """`decode`, of which the same bytes may get the same object again: not to be changed.
-
-        A row that is read often is decoded once: its bytes say all about it, so that what is
-        remembered of them can't be out of date.
-        """
-        if self._remembering is None or len(blob) > _LONGEST_REMEMBERED:
-            return self.decode(blob)
-        return self._remembering(blob)
-
-    def read_many(self, blobs: Sequence[bytes]) -> Sequence[Sequence[Any] | None]:
-        """`read` of several rows, None for those that can't be decoded; nothing is raised."""
-        if self._remembering is not None and max(map(len, blobs)) <= _LONGEST_REMEMBERED:
-            try:
-                return list(map(self._remembering, blobs))
-            except DecodeError:
-                pass  # which one, is seen below
-        return self.decode_many(blobs)
 
     def decode_many(self, blobs: Sequence[bytes]) -> list[list[Any] | None]:
         """Unpack several rows, which takes less time than one by one.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from .commits import before_commit
 from .loading import (
     SQLALCHEMY_2_1,
-    Plan,
     ReplayedCursor,
     add_instances,
     compile_cached,
@@ -98,7 +97,6 @@ from .statements import (
 __all__ = [
     "SQLALCHEMY_2_1",
     "CachedSession",
-    "Plan",
     "Rendered",
     "ReplayedCursor",
     "add_instances",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy.engine import (
@@ -201,28 +201,12 @@ def entity_result(mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
     return result  # type: ignore[no-any-return]
 
 
-class Plan(Protocol):
-    """How cached values become attributes (`shape.Hydration`)."""
-
-    @property
-    def names(self) -> Sequence[str] | None:
-        """The attribute of each value, when every value is an attribute's."""
-
-    @property
-    def loaded(self) -> Sequence[tuple[str, int]]:
-        """Attributes and the index of each one's value."""
-
-    @property
-    def expired(self) -> frozenset[str]:
-        """Attributes whose values are not there."""
-
-
 def add_instances(
     session: Session,
     mapper: Mapper[Any],
     load_path: Any,
-    plan: Plan,
-    rows: Iterable[tuple[tuple[Any, ...], Sequence[Any]]],
+    expired: frozenset[str],
+    rows: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]],
 ) -> list[Any]:
     """Persistent objects of this session, in the state in which a load leaves them.
 
@@ -233,13 +217,12 @@ def add_instances(
         session: The session; none of the objects is in it yet.
         mapper: The class of all of them.
         load_path: What they remember of how they were loaded.
-        plan: Which value goes where.
-        rows: Identity key and values of each.
+        expired: Attributes whose values are not there.
+        rows: Identity key and attributes of each.
     """
     manager: Any = mapper.class_manager
     identity_map: Any = session.identity_map
     states, instance_dict, session_id = identity_map._dict, identity_map._wr, session.hash_key
-    names, loaded, expired = plan.names, plan.loaded, plan.expired
     on_load = manager.dispatch.load or None
     on_persistent = session.dispatch.loaded_as_persistent or None
     plain, kind, new = _made_plainly(manager), manager.class_, manager.class_.__new__
@@ -260,11 +243,7 @@ def add_instances(
         states[key] = state
         state._instance_dict = instance_dict
         state.load_path = load_path
-        if names is not None:
-            attributes.update(zip(names, values, strict=True))
-        else:
-            for name, place in loaded:
-                attributes[name] = values[place]
+        attributes.update(values)
         if expired:
             state.expired_attributes.update(expired)
         if on_load is not None:

@@ -9,26 +9,27 @@ from sqlalchemy.orm import Session
 
 from .. import private
 from ..region import Region
+from ..row import Row
+from ..shape import Hydration
 from .events_seen import only_own_listeners
 
 
-def hydrate(
-    session: Session, region: Region, values: Sequence[Any], shard: Any, load_path: Any
-) -> Any:
+def hydrate(session: Session, region: Region, row: Row, shard: Any, load_path: Any) -> Any:
     """The object of a cached row, None where SQLAlchemy's own loading has to see the row.
 
     The caller knows that the object is not in the session.
     """
-    mapper = region.mapper if region.only_class else region.concrete(values)
+    mapper = region.mapper if region.only_class else region.concrete(row)
     if mapper is None or not only_own_listeners(mapper.class_manager.dispatch.load):
         return None
-    key = (private.identity_class(mapper), region.identity_of(values), shard)
+    key = (private.identity_class(mapper), row.identity, shard)
     plan = region.hydration(mapper)
-    return private.add_instances(session, mapper, load_path, plan, ((key, values),))[0]
+    rows = ((key, _attributes(region, plan, row)),)
+    return private.add_instances(session, mapper, load_path, plan.expired, rows)[0]
 
 
 def hydrate_all(
-    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
 ) -> list[Any] | None:
     """The objects of cached rows, in their order, those of the session among them.
 
@@ -43,41 +44,42 @@ def hydrate_all(
 
 
 def _all_fresh(
-    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
 ) -> list[Any] | None:
     """The objects of rows that are all of the region's own class, none of them in the session."""
     mapper = region.mapper
     if not only_own_listeners(mapper.class_manager.dispatch.load):
         return None
-    kind, key_of = private.identity_class(mapper), region.identity_of
-    keys = [(kind, key_of(values), shard) for values in rows]
+    kind = private.identity_class(mapper)
+    keys = [(kind, row.identity, shard) for row in rows]
     if len(keys) != len(set(keys)) or not private.none_present(session, keys):
         return None
     plan = region.hydration(mapper)
-    return private.add_instances(session, mapper, load_path, plan, zip(keys, rows, strict=True))
+    found = [row.attributes or _attributes(region, plan, row) for row in rows]
+    made = zip(keys, found, strict=True)
+    return private.add_instances(session, mapper, load_path, plan.expired, made)
 
 
 def _mixed(
-    session: Session, region: Region, rows: Sequence[Sequence[Any]], shard: Any, load_path: Any
+    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
 ) -> list[Any] | None:
     """The objects of rows of several classes, some in the session, some in several rows."""
     known = session.identity_map
-    key_of = region.identity_of
     found: list[Any] = []
-    fresh: dict[Any, dict[Any, tuple[Sequence[Any], list[int]]]] = {}
+    fresh: dict[Any, dict[Any, tuple[Row, list[int]]]] = {}
     kinds: dict[Any, Any] = {}
-    for index, values in enumerate(rows):
-        mapper = region.concrete(values)
+    for index, row in enumerate(rows):
+        mapper = region.concrete(row)
         if mapper is None:
             return None
         kind = kinds.get(mapper)
         if kind is None:
             kind = kinds[mapper] = private.identity_class(mapper)
             fresh[mapper] = {}
-        key = (kind, key_of(values), shard)
+        key = (kind, row.identity, shard)
         instance = known.get(key)
         if instance is None:
-            fresh[mapper].setdefault(key, (values, []))[1].append(index)
+            fresh[mapper].setdefault(key, (row, []))[1].append(index)
         elif _lacks(region, instance):
             return None
         found.append(instance)
@@ -85,11 +87,21 @@ def _mixed(
         return None
     for mapper, entries in fresh.items():
         plan = region.hydration(mapper)
-        pairs = [(key, values) for key, (values, _) in entries.items()]
-        made = private.add_instances(session, mapper, load_path, plan, pairs)
+        pairs = [(key, plan.attributes(row)) for key, (row, _) in entries.items()]
+        made = private.add_instances(session, mapper, load_path, plan.expired, pairs)
         for (_, indexes), instance in zip(entries.values(), made, strict=True):
             for index in indexes:
                 found[index] = instance
+    return found
+
+
+def _attributes(region: Region, plan: Hydration, row: Row) -> dict[str, Any]:
+    """A row's values by attribute: kept with it where all rows become objects of one class."""
+    found = row.attributes
+    if found is None:
+        found = plan.attributes(row)
+        if region.only_class:
+            row.attributes = found
     return found
 
 

@@ -36,16 +36,21 @@ class Lookups:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._caches = services.models.caches
         self._relationships: weakref.WeakKeyDictionary[
             Mapper[Any], dict[Mapper[Any], list[RelationshipProperty[Any]]]
         ] = weakref.WeakKeyDictionary()
 
     def concerned(self, statement: Any) -> bool:
-        """May this be a statement about a cached class?"""
+        """May this be a statement about a cached class?
+
+        Asked for every statement of every session.
+        """
         mapper = private.subject(statement)
-        if mapper is not None and self._services.models.caches(mapper):
+        if mapper is not None and self._caches(mapper):
             return True
-        return any(isinstance(one, CacheOption) for one in private.options_given(statement))
+        options = private.options_given(statement)
+        return bool(options) and any(isinstance(one, CacheOption) for one in options)
 
     def lookup(
         self,
@@ -57,7 +62,7 @@ class Lookups:
         parent: InstanceState[Any] | None,
     ) -> Any:
         """The object, `ABSENT`, or None to have it loaded from the database."""
-        if not isinstance(mapper, Mapper) or not self._services.models.caches(mapper):
+        if not isinstance(mapper, Mapper) or not self._caches(mapper):
             return None
         if not private.may_load(passive):
             return None
@@ -108,11 +113,11 @@ class Lookups:
         outcome = services.reads.read_row(access.scripts, region, access.place, token, permit)
         if outcome.absent:
             return ABSENT
-        if outcome.values is None:
-            row = (access.place, token, region.field)
-            expect_statement(session, row, outcome.lease, is_async=access.engine.is_async)
+        if outcome.row is None:
+            expected = (access.place, token, region.field)
+            expect_statement(session, expected, outcome.lease, is_async=access.engine.is_async)
             return None
-        return hydrate(session, region, outcome.values, shard, load_path)
+        return hydrate(session, region, outcome.row, shard, load_path)
 
     def _relationship(
         self, parent: InstanceState[Any], target: Mapper[Any]

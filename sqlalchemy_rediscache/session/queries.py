@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy.engine import Engine, Result
 from sqlalchemy.orm import ORMExecuteState, Session
@@ -24,6 +24,7 @@ from ..options import DEFAULT_QUERY_TTL, CacheOption
 from ..query.plan import QueryPlan, plan_of
 from ..query_path import Found, QueryPath, Rules, Wanted
 from ..read_path import Permit
+from ..row import Row
 from ..store import QueryScripts, Watched
 from .access import Access, Services
 from .engines import EngineInfo
@@ -210,7 +211,8 @@ class Queries:
         if query.wanted.direct:
             region = query.plan.layout.entities[0].region
             path = private.path_of(region.mapper)
-            objects = hydrate_all(state.session, region, rows, None, path)
+            found = cast(Sequence[Row], rows)
+            objects = hydrate_all(state.session, region, found, None, path)
             if objects is not None:
                 return private.entity_result(region.mapper, objects)
             rows = query.plan.layout.raw(rows)

@@ -43,11 +43,11 @@ class Refreshes:
         if not whole:  # the statement to come asks for less than a row: it can't fill one
             permit = permit._replace(lease=False, wait=False)
         outcome = services.reads.read_row(access.scripts, region, access.place, token, permit)
-        values = outcome.values
+        values = outcome.row
         if values is None:
             if whole:
-                row = (access.place, token, region.field)
-                expect_statement(session, row, outcome.lease, is_async=access.engine.is_async)
+                expected = (access.place, token, region.field)
+                expect_statement(session, expected, outcome.lease, is_async=access.engine.is_async)
             return False
         if region.concrete(values) is not state.mapper:
             return False

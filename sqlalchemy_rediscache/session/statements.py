@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy.engine import Result
@@ -21,6 +22,7 @@ from .. import private
 from ..group import Group
 from ..options import CacheOption, Mode
 from ..read_path import Batch, Permit
+from ..row import Row
 from ..store import Lease
 from .access import Access, Services
 from .fetch import fetch
@@ -33,6 +35,8 @@ _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
      "skip_cache", "refresh_cache", "populate_existing", "sa_top_level_orm_context"}
 )  # fmt: skip
+
+_identity = attrgetter("identity")
 
 
 @dataclass(slots=True)
@@ -53,7 +57,7 @@ class _Plan(NamedTuple):
     """How cached rows would become a statement's result."""
 
     group: Group
-    result: Callable[[list[Sequence[Any]]], Result[Any] | None]
+    result: Callable[[list[Row]], Result[Any] | None]
     """Of the rows' values."""
 
 
@@ -145,7 +149,7 @@ class Statements:
             # In the order of their keys, which is what databases give for a list of keys as a rule.
             if len(batch.rows) > 1:
                 with contextlib.suppress(TypeError):  # keys without an order
-                    batch.rows.sort(key=group.order)
+                    batch.rows.sort(key=_identity)
             result = plan.result(batch.rows)
             if result is not None:
                 return result
@@ -157,7 +161,7 @@ class Statements:
             return reads.read_rows(access.scripts, group, access.place, lookup.tokens, permit)
         found = reads.read_row(access.scripts, group, access.place, lookup.tokens[0], permit)
         return Batch(
-            [] if found.values is None else [found.values],
+            [] if found.row is None else [found.row],
             found.hit,
             [] if found.lease is None else [found.lease],
         )
@@ -187,14 +191,14 @@ class Statements:
             return None
         places = [group.index[column] for column in columns]
 
-        def replayed(found: list[Sequence[Any]]) -> Result[Any]:
+        def replayed(found: list[Row]) -> Result[Any]:
             rows = [tuple([values[place] for place in places]) for values in found]
             return private.replay(state, private.replayed(rows, compiled, getter, tuple_getter))
 
         return _Plan(group, replayed)
 
     @staticmethod
-    def _direct(lookup: KeyLookup, rows: list[Sequence[Any]]) -> Result[Any] | None:
+    def _direct(lookup: KeyLookup, rows: list[Row]) -> Result[Any] | None:
         session, path = lookup.state.session, private.path_of(lookup.mapper)
         objects = hydrate_all(session, lookup.access.region, rows, lookup.shard, path)
         if objects is None:

@@ -40,8 +40,9 @@ class Transactions:
             unit.stamps = self._stamps.copy()
         elif any(known is connection for known in connections):
             return  # a savepoint on a connection that is known
+        else:
+            unit.view = None
         connections.append(connection)
-        unit.view = None
         self._engine_events.follow(session, connection, unit)
 
     def after_commit(self, session: Session) -> None:
@@ -72,7 +73,7 @@ class Transactions:
         unit = end_unit(session)
         if unit is None:
             return
-        if unit.untouched:
+        if unit.untouched:  # as most are: no cached class was written, and no lease is out
             self._engine_events.forget(unit)
             return
         if unit.leases:

@@ -38,9 +38,10 @@ def build(session: Session, engine: Engine, model: Any, *wheres: Any) -> Any:
     identity = tuple(values[place] for place in region.key_places)
     key = concrete.identity_key_from_primary_key(identity)
     private.begin(session)
-    return private.add_instances(
-        session, concrete, private.path_of(mapper), region.hydration(concrete), [(key, values)]
-    )[0]
+    plan = region.hydration(concrete)
+    rows = [(key, plan.attributes(values))]
+    path = private.path_of(mapper)
+    return private.add_instances(session, concrete, path, plan.expired, rows)[0]
 
 
 def described(instance: Any, session: Session) -> dict[str, Any]:
