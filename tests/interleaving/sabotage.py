@@ -47,7 +47,7 @@ def invalidate_after_commit_only(world: World, patch: pytest.MonkeyPatch) -> Non
 def fill_without_lease(world: World, patch: pytest.MonkeyPatch) -> None:
     """A reader fills whatever it loaded, where no writer holds the row right then."""
     _change(world, "if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then",
-            "if #holders(row, '', clock()) == 0 then", "fill")  # fmt: skip
+            "if #holders(row, '') == 0 then", "fill")  # fmt: skip
 
 
 def lock_leaves_leases(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def writers_lost_by_a_new_generation(world: World, patch: pytest.MonkeyPatch) ->
 
 def bulk_writers_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
     """Leases are granted beside a writer of the whole region."""
-    _change(world, "else\n        region = true", "else\n        region = false")
+    _change(world, "else found.region = true", "else found.region = false")
 
 
 def no_quarantine(world: World, patch: pytest.MonkeyPatch) -> None:

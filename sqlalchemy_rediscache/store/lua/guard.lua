@@ -89,7 +89,7 @@ local function survey()
         redis.call('HDEL', guard, name)
       else
         found.open[string.sub(name, 3)] = true
-        found[kind == 'w:' and 'rows' or 'region'] = true
+        if kind == 'w:' then found.rows = true else found.region = true end
       end
     else
       found[name] = value
