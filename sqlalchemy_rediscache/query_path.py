@@ -29,10 +29,11 @@ from typing import Any, NamedTuple
 
 from .codec import Wire
 from .debts import Debts
-from .errors import CacheUnavailable, EncodeError
+from .errors import CacheUnavailable, EncodeError, EntryTooLarge
 from .keys import Place
 from .patience import Patience
 from .query.layout import Entity, Layout
+from .read_path import unkept
 from .stats import Counters
 from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
 
@@ -281,12 +282,13 @@ class QueryPath:
             keys, by_key, rest = wanted.layout.split(rows)
             value = self._wire.pack([[one.on for one in asked[1:]], keys, rest, took * 1000])
             if len(value) > self._max_bytes:
-                raise EncodeError(f"the entry has {len(value)} bytes")
-        except EncodeError:
-            self._counters.add("unencodable")
+                raise EntryTooLarge(f"the entry has {len(value)} bytes")
+        except EncodeError as error:
+            self._counters.because("unencodable", unkept(error))
             keys, by_key, value = [], [], b""
         try:
-            scripts.keep(_calls(wanted, asked, value, by_key, ttl), found.token, self._told)
+            calls = _calls(wanted, asked, value, by_key, ttl, self._counters)
+            scripts.keep(calls, found.token, self._told)
         except CacheUnavailable:
             self._counters.add("errors")
             return
@@ -297,7 +299,7 @@ class QueryPath:
         """Return the lease unused, so that nobody waits for what won't come."""
         if found.asked:
             entry = (wanted.watched[0].entry_key(wanted.digest), b"", 0)
-            call = _kept(wanted.watched[0], found.asked[0], entry, None, {})
+            call = _kept(wanted.watched[0], found.asked[0], entry, None, {}, self._counters)
             try:
                 scripts.keep([call], found.token, lambda entries, rows: None)
             except CacheUnavailable:
@@ -319,6 +321,7 @@ def _calls(
     value: bytes,
     by_key: Sequence[dict[bytes, list[Any]]],
     ttl: float,
+    counters: Counters,
 ) -> list[Keep]:
     """What to keep with each region: the entry with its home, rows with their own."""
     entry: tuple[bytes, bytes, int] | None
@@ -329,13 +332,12 @@ def _calls(
         index = at.get(place.guard)
         if index is None:
             continue
-        calls.append(
-            _kept(wanted.watched[index], asked[index], entry if index == 0 else None, entity, own)
-        )
+        own_entry = entry if index == 0 else None
+        calls.append(_kept(wanted.watched[index], asked[index], own_entry, entity, own, counters))
         if index == 0:
             entry = None
     if entry is not None:
-        calls.append(_kept(wanted.watched[0], asked[0], entry, None, {}))
+        calls.append(_kept(wanted.watched[0], asked[0], entry, None, {}, counters))
     return calls
 
 
@@ -345,6 +347,7 @@ def _kept(
     entry: tuple[bytes, bytes, int] | None,
     entity: Entity | None,
     rows: dict[bytes, list[Any]],
+    counters: Counters,
 ) -> Keep:
     found = []
     if entity is not None:
@@ -354,7 +357,8 @@ def _kept(
                 row = KeptRow(
                     name, region.codec.encode(values), region.ttl_ms(), region.words(values)
                 )
-            except EncodeError:
+            except EncodeError as error:
+                counters.because("unencodable", unkept(error))
                 continue
             found.append(row)
     field, words = (entity.region.field, entity.region.words_field) if entity else (b"", b"")

@@ -17,6 +17,8 @@ from sqlalchemy.sql.selectable import Alias
 from ..codec import RowCodec, uncacheable
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
+from ..stats import Reason
+from .refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def layout_of(
     region_of: Callable[[Table], Region | None],
     dialect: Dialect,
     max_bytes: int,
-) -> Layout | str:
+) -> Layout | Refusal:
     """The layout of a result with these columns, or why its rows can't be cached.
 
     Args:
@@ -155,7 +157,8 @@ def layout_of(
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
         if shows_withheld(column):
-            return f"{column} is kept out of Redis (info={{'cache': False}})"
+            text = f"{column} is kept out of Redis (info={{'cache': False}})"
+            return Refusal(text, Reason.WITHHELD_COLUMN)
         if isinstance(column, Column):
             owners.setdefault(column.table, []).append(place)
     entities = []
@@ -169,7 +172,7 @@ def layout_of(
     for place in others:
         reason = uncacheable(columns[place], dialect)
         if reason is not None:
-            return f"{columns[place]}: {reason}"
+            return Refusal(f"{columns[place]}: {reason}", Reason.COLUMN_TYPE)
     codec = None
     if others:
         codec = RowCodec(

@@ -19,9 +19,11 @@ from .. import private
 from ..codec import Wire
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
+from ..stats import Reason
 from ..tags import TagSet
-from .dependencies import Dependency, Refusal, dependencies
+from .dependencies import Dependency, dependencies
 from .layout import Layout, layout_of
+from .refusal import Refusal
 
 _MOST_TAGS = 200
 """A query with more tags in one region depends on the whole region."""
@@ -129,7 +131,7 @@ def _plain(value: Any) -> Any:
 
 def plan_of(
     statement: Any, compiled: Any, dialect: Dialect, sources: Sources, max_bytes: int
-) -> QueryPlan | str:
+) -> QueryPlan | Refusal:
     """The plan of a statement, or why its results can't be cached.
 
     Args:
@@ -147,17 +149,19 @@ def plan_of(
 
     found = dependencies(statement, taggable, dialect)
     if isinstance(found, Refusal):
-        return found.reason
+        return found
     if not found:
-        return "it reads no table"
+        return Refusal("it reads no table", Reason.NO_TABLE)
     watches = []
     for one in found:
         source = sources(one.table)
         if source is None:
-            return f"{one.table.fullname} is of no cached model: nobody tells of its writes"
+            text = f"{one.table.fullname} is of no cached model: nobody tells of its writes"
+            return Refusal(text, Reason.UNCACHED_TABLE)
         watches.append(Watch(source, _ways(one, statement, compiled)))
     if not isinstance(statement, Select) and shows_withheld(statement):
-        return "it holds a column that is kept out of Redis (info={'cache': False})"
+        text = "it holds a column that is kept out of Redis (info={'cache': False})"
+        return Refusal(text, Reason.WITHHELD_COLUMN)
     columns = private.result_expressions(compiled)
 
     def region_of(table: Table) -> Region | None:
@@ -167,7 +171,7 @@ def plan_of(
         return None if source is None else source.region
 
     layout = layout_of(columns, region_of, dialect, max_bytes)
-    if isinstance(layout, str):
+    if isinstance(layout, Refusal):
         return layout
     types = private.parameter_types(compiled)
     names = tuple(sorted(types))

@@ -13,10 +13,12 @@ from .. import private
 from ..codec import Wire
 from ..errors import ConfigurationError, EncodeError
 from ..options import CacheOption
-from ..query.plan import NO_ROW, QueryPlan, Watch
+from ..query import Refusal
+from ..query.plan import NO_ROW, Watch
+from ..stats import Reason
 from .access import Services
 from .engines import EngineInfo
-from .queries import Queries
+from .queries import Queries, strange_options
 from .recognise import key_lookup, unique_lookup
 
 
@@ -29,6 +31,8 @@ class Explanation:
         how: As what: ``"rows"`` (a lookup by primary key), ``"query"`` (asked for, or by a unique
             column), or ``""``.
         why: Why not, or what would have to be done; empty where it is cached.
+        reason: The same in one word, that under which `Stats.reasons` counts it; empty where it is
+            cached, or is left to the database because it says so, or does not ask.
         key: The name of its entry, the same in every process; empty where it has none.
         depends_on: For each table what its result depends on: tags (``book.author_id = 5``), or the
             whole table.
@@ -39,9 +43,11 @@ class Explanation:
     why: str
     key: str
     depends_on: tuple[str, ...]
+    reason: str = ""
 
     def __str__(self) -> str:
-        lines = [f"cached as {self.how}" if self.cached else f"not cached: {self.why}"]
+        name = f" ({self.reason})" if self.reason else ""
+        lines = [f"cached as {self.how}" if self.cached else f"not cached{name}: {self.why}"]
         if self.key:
             lines.append(f"key: {self.key}")
         lines += [f"depends on {one}" for one in self.depends_on]
@@ -58,31 +64,40 @@ def explain(
     """
     info = _engine(services, engine)
     option = next((o for o in private.options_given(statement) if isinstance(o, CacheOption)), None)
-    if option is not None and option.mode == "skip":
+    execution: Mapping[str, Any] = getattr(statement, "get_execution_options", dict)()
+    if (option is not None and option.mode == "skip") or execution.get("skip_cache"):
         return Explanation(False, "", "it has the option skip_cache()", "", ())
     mapper = private.subject(statement)
     caches = mapper is not None and services.models.caches(mapper)
     if caches and mapper is not None and key_lookup(statement, None, mapper) is not None:
         return Explanation(True, "rows", "", "", (f"{mapper.local_table}: the rows of these keys",))
+    if execution.get("populate_existing"):
+        return _refused("populate_existing wants the database's answer", Reason.RELOAD)
+    strange = strange_options(execution)
+    if strange:
+        names = ", ".join(sorted(strange))
+        return _refused(f"it has execution options: {names}", Reason.EXECUTION_OPTION)
     state: Any = SimpleNamespace(statement=statement, parameters=None)
     found = queries.plan(state, info)
     if found is None:
-        return Explanation(False, "", "SQLAlchemy has no cache key for it", "", ())
+        return _refused("SQLAlchemy has no cache key for it", Reason.NO_CACHE_KEY)
     _, plan, values = found
-    if not isinstance(plan, QueryPlan):
-        return Explanation(False, "", plan, "", ())
+    if isinstance(plan, Refusal):
+        return _refused(plan.reason, plan.name)
     try:
         key = plan.digest(values, Wire("")).decode()
     except EncodeError as error:
-        return Explanation(
-            False, "", f"its parameters can't be told apart exactly: {error}", "", ()
-        )
+        return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)
     watches = tuple(_watched(watch, values) for watch in plan.watches)
     if option is None and not (caches and mapper is not None and unique_lookup(statement, mapper)):
         return Explanation(
             False, "", "it does not ask for it: add the option from_cache()", key, watches
         )
     return Explanation(True, "query", "", key, watches)
+
+
+def _refused(why: str, reason: Reason) -> Explanation:
+    return Explanation(False, "", why, "", (), reason.value)
 
 
 def _engine(services: Services, engine: Engine | None) -> EngineInfo:

@@ -21,9 +21,11 @@ from ..codec import Wire
 from ..errors import EncodeError
 from ..keys import Place
 from ..options import DEFAULT_QUERY_TTL, CacheOption
+from ..query import Refusal
 from ..query.plan import QueryPlan, plan_of
 from ..query_path import Found, QueryPath, Rules, Wanted
 from ..read_path import Permit
+from ..stats import Reason
 from ..store import QueryScripts, Watched
 from .access import Access, Services
 from .engines import EngineInfo
@@ -71,18 +73,23 @@ class Queries:
             return None
         if "cache" not in options and not self._unasked(state):
             return None
-        if not _understood(state) or private.has_listeners_after(state):
-            return None
+        reason = _objection(state)
+        if reason is not None:
+            return self._bypassed(reason)
         session = state.session
         engine = self._engine(session, state)
         if engine is None:
-            return None
+            return self._bypassed(Reason.BINDING)
         if private.wants_autoflush(state) and private.dirty(session):
             private.autoflush(session)
         if not private.begin(session):
             return None
         query = self._query(state, engine, options)
-        return None if query is None else self._answer(query)
+        return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
+
+    def _bypassed(self, reason: Reason) -> Result[Any] | None:
+        self._services.counters.because("query_bypassed", reason)
+        return None
 
     def _unasked(self, state: ORMExecuteState) -> bool:
         """Is it cached without being asked for: a collection, a lookup by a unique column?"""
@@ -108,7 +115,9 @@ class Queries:
 
     # -- what it is ---------------------------------------------------------------------------
 
-    def plan(self, state: ORMExecuteState, engine: EngineInfo) -> tuple[Any, Any, Any] | None:
+    def plan(
+        self, state: ORMExecuteState, engine: EngineInfo
+    ) -> tuple[Any, QueryPlan | Refusal, dict[str, Any]] | None:
         """The compiled statement, its plan (or why there is none), and its parameters' values."""
         found = private.compile_with_values(state, engine.dialect, engine.compiled)
         if found is None:
@@ -121,7 +130,7 @@ class Queries:
             kept = compiled.__dict__[_PLAN] = (version, plan)
         return compiled, kept[1], values
 
-    def _planned(self, statement: Any, compiled: Any, engine: EngineInfo) -> QueryPlan | str:
+    def _planned(self, statement: Any, compiled: Any, engine: EngineInfo) -> QueryPlan | Refusal:
         try:
             return plan_of(
                 statement,
@@ -132,16 +141,17 @@ class Queries:
             )
         except Exception as error:  # noqa: BLE001 (no read may fail for want of a plan)
             logger.warning("a statement can't be cached, which is a fault of the cache: %r", error)
-            return f"the cache failed to understand it: {error!r}"
+            return Refusal(f"the cache failed to understand it: {error!r}", Reason.FAULT)
 
     def _query(
         self, state: ORMExecuteState, engine: EngineInfo, options: Mapping[str, CacheOption]
-    ) -> _Query | None:
+    ) -> _Query | Reason:
         found = self.plan(state, engine)
-        if found is None or not isinstance(found[1], QueryPlan):
-            self._services.counters.add("query_bypassed")
-            return None
+        if found is None:
+            return Reason.NO_CACHE_KEY
         compiled, plan, values = found
+        if isinstance(plan, Refusal):
+            return plan.name
         session = state.session
         unit = known_unit(session)
         namespace = self._services.namespace(session)
@@ -152,8 +162,7 @@ class Queries:
             place = engine.place(watch.source.space, namespace, schema_map)
             permit = self._permit(session, unit, engine, place, refresh=refresh)
             if permit is None:
-                self._services.counters.add("query_bypassed")
-                return None
+                return self._services.reason(session, unit, engine, place)
             lease, wait = lease and permit.lease, wait and permit.wait
             stamp = b"" if permit.stamp == b"?" else permit.stamp
             tags = watch.tags(values)
@@ -161,8 +170,7 @@ class Queries:
         try:
             digest = plan.digest(values, self._wire)
         except EncodeError:
-            self._services.counters.add("query_bypassed")
-            return None
+            return Reason.PARAMETER
         places = [
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]
@@ -240,10 +248,19 @@ def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
     return {option.mode: option for option in given if isinstance(option, CacheOption)}
 
 
-def _understood(state: ORMExecuteState) -> bool:
-    """Is nothing asked for by execution options that could change what the statement returns?"""
+def strange_options(options: Mapping[str, Any]) -> set[str]:
+    """Execution options that could change what a statement returns."""
+    return options.keys() - _HARMLESS_OPTIONS
+
+
+def _objection(state: ORMExecuteState) -> Reason | None:
+    """What is asked for beside the statement that could change what it returns."""
     if private.is_user_refresh(state) or private.populates_existing(state):
-        return False
-    if private.checks_version(state) or private.identity_token(state) is not None:
-        return False
-    return not state.execution_options.keys() - _HARMLESS_OPTIONS
+        return Reason.RELOAD
+    if private.checks_version(state):
+        return Reason.LOCKING
+    if private.identity_token(state) is not None:
+        return Reason.BINDING
+    if strange_options(state.execution_options):
+        return Reason.EXECUTION_OPTION
+    return Reason.LISTENER if private.has_listeners_after(state) else None
