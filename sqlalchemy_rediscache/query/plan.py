@@ -31,6 +31,9 @@ _MOST_TAGS = 200
 NO_ROW = b"none"
 """The tag of a query that no row can matter to."""
 
+_SORTABLE = ({int}, {str})
+"""Values of one of these types, without others among them, sort alike in every process."""
+
 _MOMENTS = (Date, DateTime, Time, Interval)
 
 
@@ -99,6 +102,7 @@ class QueryPlan:
         form: A digest of its SQL and of its result's columns, the same in every process.
         names: Its parameters, in order.
         moments: Those that are points in time.
+        lists: Those that are lists of an IN.
         layout: What the columns of its result are.
         watches: What it depends on; its entries lie with the first.
         unique: It looks rows up by a unique column.
@@ -107,9 +111,22 @@ class QueryPlan:
     form: bytes
     names: tuple[str, ...]
     moments: tuple[str, ...]
+    lists: tuple[str, ...]
     layout: Layout
     watches: tuple[Watch, ...]
     unique: bool
+
+    def canonical(self, values: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
+        """The values with the lists of each IN in one order, the same for equal sets of values.
+
+        What was a set of Python's has an order that depends on the process.
+
+        Raises:
+            EncodeError: A value has no exact form.
+        """
+        if not self.lists:
+            return values
+        return {**values, **{name: _ordered(values[name], wire) for name in self.lists}}
 
     def digest(self, values: Mapping[str, Any], wire: Wire) -> bytes:
         """The name of the query with these values.
@@ -126,7 +143,17 @@ class QueryPlan:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple | set | frozenset) else value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _ordered(values: Any, wire: Wire) -> Any:
+    if not isinstance(values, list | tuple | set | frozenset):
+        return values
+    kinds = set(map(type, values))
+    if kinds in _SORTABLE:
+        return sorted(set(values))
+    by_form = {wire.pack(value): value for value in values}
+    return [by_form[form] for form in sorted(by_form)]
 
 
 def plan_of(
@@ -177,7 +204,8 @@ def plan_of(
     names = tuple(sorted(types))
     form = _form(compiled, layout, columns)
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
-    return QueryPlan(form, names, moments, layout, tuple(watches), _unique(watches))
+    lists = tuple(sorted(private.in_lists(compiled)))
+    return QueryPlan(form, names, moments, lists, layout, tuple(watches), _unique(watches))
 
 
 def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] | None:

@@ -85,6 +85,7 @@ def explain(
     if isinstance(plan, Refusal):
         return _refused(plan.reason, plan.name)
     try:
+        values = plan.canonical(values, Wire(""))
         key = plan.digest(values, Wire("")).decode()
     except EncodeError as error:
         return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)

@@ -117,7 +117,7 @@ class Queries:
 
     def plan(
         self, state: ORMExecuteState, engine: EngineInfo
-    ) -> tuple[Any, QueryPlan | Refusal, dict[str, Any]] | None:
+    ) -> tuple[Any, QueryPlan | Refusal, Mapping[str, Any]] | None:
         """The compiled statement, its plan (or why there is none), and its parameters' values."""
         found = private.compile_with_values(state, engine.dialect, engine.compiled)
         if found is None:
@@ -152,6 +152,11 @@ class Queries:
         compiled, plan, values = found
         if isinstance(plan, Refusal):
             return plan.name
+        try:
+            values = plan.canonical(values, self._wire)
+            digest = plan.digest(values, self._wire)
+        except EncodeError:
+            return Reason.PARAMETER
         session = state.session
         unit = known_unit(session)
         namespace = self._services.namespace(session)
@@ -167,10 +172,6 @@ class Queries:
             stamp = b"" if permit.stamp == b"?" else permit.stamp
             tags = watch.tags(values)
             watched.append(Watched(*place, watch.source.tagset.name, tags, stamp))
-        try:
-            digest = plan.digest(values, self._wire)
-        except EncodeError:
-            return Reason.PARAMETER
         places = [
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]
