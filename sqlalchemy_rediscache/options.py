@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import math
+from collections.abc import Collection
+from typing import Any, Literal
 
 from sqlalchemy.orm import UserDefinedOption
 
@@ -14,6 +17,9 @@ Mode = Literal["cache", "skip", "refresh"]
 DEFAULT_QUERY_TTL = 300.0
 """Seconds that a cached query may stay, where nothing else is said."""
 
+MOST_NAMES = 100
+"""More names than this at once are a mistake."""
+
 
 class CacheOption(UserDefinedOption):
     """What one statement asks of the cache; see `from_cache`, `skip_cache`, `refresh_cache`.
@@ -24,13 +30,38 @@ class CacheOption(UserDefinedOption):
 
     propagate_to_loaders = True
 
-    def __init__(self, mode: Mode, ttl: float = DEFAULT_QUERY_TTL) -> None:
-        super().__init__(payload=(mode, ttl))
+    def __init__(
+        self,
+        mode: Mode,
+        ttl: float = DEFAULT_QUERY_TTL,
+        key: str = "",
+        tags: Collection[str] = (),
+    ) -> None:
+        super().__init__(payload=(mode, ttl, key, tags))
         self.mode: Mode = mode
         self.ttl = ttl
+        self.key = key
+        self.tags = tuple(tags)
+        self.words = tuple(named_tags(tags, "from_cache")) if tags else ()
+        """The tags as they are named in Redis."""
+        self.name = b""
+        """What it adds to the name of the entry."""
+        if key or tags:
+            text = key.encode("utf-8", "surrogatepass")
+            self.name = b" ".join([b"%d:%b" % (len(text), text), *self.words])
+
+    @property
+    def plain(self) -> CacheOption:
+        """The same without what is meant for one statement alone."""
+        return CacheOption(self.mode, self.ttl) if self.key or self.tags else self
 
 
-def from_cache(ttl: float = DEFAULT_QUERY_TTL) -> CacheOption:
+def from_cache(
+    ttl: float = DEFAULT_QUERY_TTL,
+    *,
+    key: str | None = None,
+    tags: Collection[str] = (),
+) -> CacheOption:
     """This statement's result comes from the cache, and is kept there.
 
     For ``select().options(...)`` of any kind of ORM select. Entities in the result come from the
@@ -40,13 +71,54 @@ def from_cache(ttl: float = DEFAULT_QUERY_TTL) -> CacheOption:
     Args:
         ttl: Seconds that the result may stay, a positive number. It bounds memory: no result is
             stale for any length of it. Default 300.
+        key: A name that is added to what the entry is called by, beside the statement and its
+            parameters: for a result that depends on more than these (a setting of the session in
+            the database, say). Statements with different keys share no entry. Default: none.
+        tags: Names by which `RedisCache.invalidate_tags` ends the entry, beside what it depends on
+            anyway. Default: none.
 
     Raises:
-        ConfigurationError: `ttl` is not a number above 0.
+        ConfigurationError: An argument is wrong; the message says what to give.
     """
-    if not is_number(ttl) or not ttl > 0:
-        raise ConfigurationError(f"from_cache(ttl={ttl!r}): give a number of seconds above 0")
-    return CacheOption("cache", float(ttl))
+    _seconds("ttl", ttl)
+    if key is not None and not _is_name(key):
+        raise ConfigurationError(f"from_cache(key={key!r}): give a text that is not empty, or None")
+    names = tuple(tags) if isinstance(tags, list | tuple | set | frozenset) else tags
+    if names != ():
+        named_tags(names, "from_cache")
+    return CacheOption("cache", float(ttl), key or "", sorted(names))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _seconds(name: str, value: Any) -> None:
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ConfigurationError(f"from_cache({name}={value!r}): give a number of seconds above 0")
+
+
+def named_tags(names: Collection[str], called: str) -> list[bytes]:
+    """What the names that an application gives tags are in Redis.
+
+    Args:
+        names: The names.
+        called: The function that they were given to.
+
+    Raises:
+        ConfigurationError: There are none or too many, or one is no name.
+    """
+    if not isinstance(names, list | tuple | set | frozenset) or not 0 < len(names) <= MOST_NAMES:
+        raise ConfigurationError(
+            f"{called}: tags={names!r}: give 1 to {MOST_NAMES} names, as a tuple of texts"
+        )
+    for name in names:
+        if not _is_name(name):
+            raise ConfigurationError(f"{called}: {name!r} is no tag: give a text that is not empty")
+    return [
+        hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest().encode()
+        for name in sorted(set(names))
+    ]
 
 
 def skip_cache() -> CacheOption:

@@ -128,8 +128,8 @@ class QueryPlan:
             return values
         return {**values, **{name: _ordered(values[name], wire) for name in self.lists}}
 
-    def digest(self, values: Mapping[str, Any], wire: Wire) -> bytes:
-        """The name of the query with these values.
+    def digest(self, values: Mapping[str, Any], wire: Wire, added: bytes = b"") -> bytes:
+        """The name of the query with these values, and with what the application adds.
 
         Raises:
             EncodeError: A value has no exact form.
@@ -139,7 +139,7 @@ class QueryPlan:
                 raise EncodeError("a text in the place of a time: the database may take it for now")
         listed = [_plain(values[name]) for name in self.names]
         packed = wire.pack(listed)
-        return hashlib.blake2b(self.form + packed, digest_size=16).hexdigest().encode()
+        return hashlib.blake2b(self.form + packed + added, digest_size=16).hexdigest().encode()
 
 
 def _plain(value: Any) -> Any:

@@ -77,6 +77,8 @@ class Services:
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.watch: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""
+        self.named_tags = keys.named_tags()
+        """Where the tags are that the application names."""
         self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
         self._last: Callable[[], EngineInfo | None] = lambda: None

@@ -35,7 +35,7 @@ class Explanation:
             cached, or is left to the database because it says so, or does not ask.
         key: The name of its entry, the same in every process; empty where it has none.
         depends_on: For each table what its result depends on: tags (``book.author_id = 5``), or the
-            whole table.
+            whole table; then the tags that it was given by name.
     """
 
     cached: bool
@@ -86,10 +86,12 @@ def explain(
         return _refused(plan.reason, plan.name)
     try:
         values = plan.canonical(values, Wire(""))
-        key = plan.digest(values, Wire("")).decode()
+        key = plan.digest(values, Wire(""), option.name if option else b"").decode()
     except EncodeError as error:
         return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)
     watches = tuple(_watched(watch, values) for watch in plan.watches)
+    if option is not None:
+        watches += tuple(f"the tag {name!r}" for name in option.tags)
     if option is None and not (caches and mapper is not None and unique_lookup(statement, mapper)):
         return Explanation(
             False, "", "it does not ask for it: add the option from_cache()", key, watches

@@ -20,7 +20,7 @@ from .. import private
 from ..codec import Wire
 from ..errors import EncodeError
 from ..keys import Place
-from ..options import DEFAULT_QUERY_TTL, CacheOption
+from ..options import CacheOption
 from ..query import Refusal
 from ..query.plan import QueryPlan, plan_of
 from ..query_path import Found, QueryPath, Rules, Wanted
@@ -40,6 +40,9 @@ _HARMLESS_OPTIONS = frozenset(
      "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
 )  # fmt: skip
 _PLAN = "_rediscache_plan"
+_UNASKED = CacheOption("cache")
+_NAMED = b"named"
+"""The set of columns, in the place of one, that the tags with names are of."""
 
 logger = logging.getLogger("sqlalchemy_rediscache")
 
@@ -71,7 +74,8 @@ class Queries:
         options = _options(state)
         if "skip" in options or state.execution_options.get("skip_cache"):
             return None
-        if "cache" not in options and not self._unasked(state):
+        option = self._asked(state, options)
+        if option is None:
             return None
         reason = _objection(state)
         if reason is not None:
@@ -84,22 +88,29 @@ class Queries:
             private.autoflush(session)
         if not private.begin(session):
             return None
-        query = self._query(state, engine, options)
+        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
+        query = self._query(state, engine, option, refresh=refresh)
         return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
 
     def _bypassed(self, reason: Reason) -> Result[Any] | None:
         self._services.counters.because("query_bypassed", reason)
         return None
 
-    def _unasked(self, state: ORMExecuteState) -> bool:
-        """Is it cached without being asked for: a collection, a lookup by a unique column?"""
+    def _asked(
+        self, state: ORMExecuteState, options: Mapping[str, CacheOption]
+    ) -> CacheOption | None:
+        """How it is to be cached: as it says, or, without being asked, where its class says so."""
+        option = options.get("cache")
+        if option is not None:
+            # What the objects of a result lead to are entries of their own.
+            return option.plain if state.is_relationship_load else option
         mapper = private.subject(state.statement)
-        if mapper is None:
-            return False
-        policy = self._services.models.policy(mapper)
-        if policy is None or not policy.collections:
-            return False
-        return bool(state.is_relationship_load) or unique_lookup(state.statement, mapper)
+        policy = None if mapper is None else self._services.models.policy(mapper)
+        if mapper is None or policy is None or not policy.collections:
+            return None
+        if state.is_relationship_load or unique_lookup(state.statement, mapper):
+            return _UNASKED
+        return None
 
     def _engine(self, session: Session, state: ORMExecuteState) -> EngineInfo | None:
         """The engine that the statement is sent to; None where the cache has no say."""
@@ -144,7 +155,7 @@ class Queries:
             return Refusal(f"the cache failed to understand it: {error!r}", Reason.FAULT)
 
     def _query(
-        self, state: ORMExecuteState, engine: EngineInfo, options: Mapping[str, CacheOption]
+        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption, *, refresh: bool
     ) -> _Query | Reason:
         found = self.plan(state, engine)
         if found is None:
@@ -154,31 +165,37 @@ class Queries:
             return plan.name
         try:
             values = plan.canonical(values, self._wire)
-            digest = plan.digest(values, self._wire)
+            digest = plan.digest(values, self._wire, option.name)
         except EncodeError:
             return Reason.PARAMETER
         session = state.session
         unit = known_unit(session)
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
-        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
+        on: list[tuple[Place, bytes, Sequence[bytes]]] = [
+            (
+                engine.place(watch.source.space, namespace, schema_map),
+                watch.source.tagset.name,
+                watch.tags(values),
+            )
+            for watch in plan.watches
+        ]
+        if option.words:
+            on.append((self._services.named_tags, _NAMED, option.words))
         watched, lease, wait = [], True, True
-        for watch in plan.watches:
-            place = engine.place(watch.source.space, namespace, schema_map)
+        for place, tagset, tags in on:
             permit = self._permit(session, unit, engine, place, refresh=refresh)
             if permit is None:
                 return self._services.reason(session, unit, engine, place)
             lease, wait = lease and permit.lease, wait and permit.wait
             stamp = b"" if permit.stamp == b"?" else permit.stamp
-            tags = watch.tags(values)
-            watched.append(Watched(*place, watch.source.tagset.name, tags, stamp))
+            watched.append(Watched(*place, tagset, tags, stamp))
         places = [
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]
         wanted = Wanted(digest, plan.layout, watched, places, self._is_direct(state, plan))
-        ttl = options["cache"].ttl if "cache" in options else DEFAULT_QUERY_TTL
         scripts = self._services.query_scripts(engine.is_async)
-        rules = Rules(ttl, lease, wait, refresh)
+        rules = Rules(option.ttl, lease, wait, refresh)
         return _Query(state, engine, compiled, plan, wanted, rules, scripts)
 
     def _permit(

@@ -185,6 +185,21 @@ class QueryScripts:
         arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field]
         return Call("read", keys, known, token, arguments)
 
+    def untag(self, guard: bytes, prefix: bytes, tags: Sequence[bytes]) -> None:
+        """End every entry that depends on named tags (script ``untag``).
+
+        Args:
+            guard: The guard of the named tags.
+            prefix: What stands before their keys.
+            tags: The tags.
+
+        Raises:
+            CacheUnavailable: Redis did not answer: they may be in force still.
+        """
+        keys = [guard, prefix + b"tags"]
+        call = Call("untag", keys, b"", self.new_token(), [b" ".join(tags)])
+        self.scripts.calls.generations[guard] = self.scripts.calls.run([call])[0]
+
     def keep(
         self, kept: Sequence[Keep], token: bytes, told: Callable[[int | None, int], None]
     ) -> None:
