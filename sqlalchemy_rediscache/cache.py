@@ -18,6 +18,7 @@ from . import private
 from .errors import ConfigurationError
 from .keys import Keys
 from .models import Models, mapper_of
+from .options import CacheOption
 from .policy import CachePolicy
 from .region import key_columns, root_table
 from .session import Binding
@@ -115,23 +116,27 @@ class RedisCache:
 
     # -- configuration ------------------------------------------------------------------------
 
-    def enable(self, target: Any) -> Any:
+    def enable(self, target: Any, *, query_defaults: CacheOption | None = None) -> Any:
         """Have the sessions of a factory served by this cache.
 
         Args:
             target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker``, or a class of
                 sessions. Sessions of a factory are served fastest; a plain class is served by
                 events alone.
+            query_defaults: What ``from_cache(...)`` gives: every select of these sessions whose
+                first entity is a cached model is cached like that, as if it had the option. The
+                policy of the model goes before. Default None: only those that ask.
 
         Returns:
             `target`, so that ``Session = cache.enable(sessionmaker(engine))`` reads well.
 
         Raises:
             AlreadyEnabled: Another cache serves the target.
-            ConfigurationError: The target is something else, or a cached model can't be cached.
+            ConfigurationError: The target is something else, or a cached model can't be cached; the
+                target is enabled already, without or with other `query_defaults`.
         """
         self._check_models()
-        binding = Binding(self._hooks, target)
+        binding = Binding(self._hooks, target, query_defaults)
         if binding.attached:
             self._bindings[id(target)] = binding
         return target

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from sqlalchemy.orm import UserDefinedOption
 
 from .errors import ConfigurationError
-from .policy import is_number
 
 Mode = Literal["cache", "skip", "refresh"]
 
@@ -87,6 +86,22 @@ def from_cache(
     if names != ():
         named_tags(names, "from_cache")
     return CacheOption("cache", float(ttl), key or "", sorted(names))
+
+
+def is_number(value: object) -> bool:
+    """Is a setting a number, which True and False are not?"""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def query_defaults(value: object, called: str) -> CacheOption | None:
+    """A setting that says how queries are cached that don't ask for it.
+
+    Raises:
+        ConfigurationError: It is something else than `from_cache()` gives, or None.
+    """
+    if value is None or (isinstance(value, CacheOption) and value.mode == "cache"):
+        return value
+    raise ConfigurationError(f"{called}(query_defaults={value!r}): give from_cache(...), or None")
 
 
 def _is_name(value: object) -> bool:

@@ -63,20 +63,37 @@ def explain(
         ConfigurationError: It is not clear which engine is meant.
     """
     info = _engine(services, engine)
-    option = next((o for o in private.options_given(statement) if isinstance(o, CacheOption)), None)
+    options = {o.mode: o for o in private.options_given(statement) if isinstance(o, CacheOption)}
     execution: Mapping[str, Any] = getattr(statement, "get_execution_options", dict)()
-    if (option is not None and option.mode == "skip") or execution.get("skip_cache"):
+    if "skip" in options or execution.get("skip_cache"):
         return Explanation(False, "", "it has the option skip_cache()", "", ())
     mapper = private.subject(statement)
-    caches = mapper is not None and services.models.caches(mapper)
-    if caches and mapper is not None and key_lookup(statement, None, mapper) is not None:
-        return Explanation(True, "rows", "", "", (f"{mapper.local_table}: the rows of these keys",))
-    if execution.get("populate_existing"):
+    policy = None if mapper is None else services.models.policy(mapper)
+    if mapper is not None and policy is not None:
+        if key_lookup(statement, None, mapper) is not None:
+            rows = f"{mapper.local_table}: the rows of these keys"
+            return Explanation(True, "rows", "", "", (rows,))
+        if "cache" not in options and policy.query_defaults is not None:
+            options["cache"] = policy.query_defaults
+        elif "cache" not in options and policy.collections and unique_lookup(statement, mapper):
+            options["cache"] = CacheOption("cache")
+    return _executed(execution) or _query(queries, info, statement, options.get("cache"))
+
+
+def _executed(options: Mapping[str, Any]) -> Explanation | None:
+    """What execution options stand in the way."""
+    if options.get("populate_existing"):
         return _refused("populate_existing wants the database's answer", Reason.RELOAD)
-    strange = strange_options(execution)
+    strange = strange_options(options)
     if strange:
         names = ", ".join(sorted(strange))
         return _refused(f"it has execution options: {names}", Reason.EXECUTION_OPTION)
+    return None
+
+
+def _query(
+    queries: Queries, info: EngineInfo, statement: Any, option: CacheOption | None
+) -> Explanation:
     state: Any = SimpleNamespace(statement=statement, parameters=None)
     found = queries.plan(state, info)
     if found is None:
@@ -90,12 +107,10 @@ def explain(
     except EncodeError as error:
         return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)
     watches = tuple(_watched(watch, values) for watch in plan.watches)
-    if option is not None:
-        watches += tuple(f"the tag {name!r}" for name in option.tags)
-    if option is None and not (caches and mapper is not None and unique_lookup(statement, mapper)):
-        return Explanation(
-            False, "", "it does not ask for it: add the option from_cache()", key, watches
-        )
+    if option is None:
+        why = "it does not ask for it: add the option from_cache()"
+        return Explanation(False, "", why, key, watches)
+    watches += tuple(f"the tag {name!r}" for name in option.tags)
     return Explanation(True, "query", "", key, watches)
 
 

@@ -39,6 +39,9 @@ _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
      "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
 )  # fmt: skip
+DEFAULTS = "_rediscache_query_defaults"
+"""The attribute of a class of sessions that says how their queries are cached."""
+
 _PLAN = "_rediscache_plan"
 _UNASKED = CacheOption("cache")
 _NAMED = b"named"
@@ -106,11 +109,16 @@ class Queries:
             return option.plain if state.is_relationship_load else option
         mapper = private.subject(state.statement)
         policy = None if mapper is None else self._services.models.policy(mapper)
-        if mapper is None or policy is None or not policy.collections:
+        if mapper is None or policy is None:
             return None
-        if state.is_relationship_load or unique_lookup(state.statement, mapper):
+        if state.is_relationship_load:
+            return _UNASKED if policy.collections else None
+        if state.is_column_load:
+            return None
+        default = policy.query_defaults or getattr(state.session, DEFAULTS, None)
+        if default is None and policy.collections and unique_lookup(state.statement, mapper):
             return _UNASKED
-        return None
+        return default
 
     def _engine(self, session: Session, state: ORMExecuteState) -> EngineInfo | None:
         """The engine that the statement is sent to; None where the cache has no say."""
