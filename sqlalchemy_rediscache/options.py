@@ -33,12 +33,14 @@ class CacheOption(UserDefinedOption):
         self,
         mode: Mode,
         ttl: float = DEFAULT_QUERY_TTL,
+        stale_ttl: float = 0.0,
         key: str = "",
         tags: Collection[str] = (),
     ) -> None:
-        super().__init__(payload=(mode, ttl, key, tags))
+        super().__init__(payload=(mode, ttl, stale_ttl, key, tags))
         self.mode: Mode = mode
         self.ttl = ttl
+        self.stale_ttl = stale_ttl
         self.key = key
         self.tags = tuple(tags)
         self.words = tuple(named_tags(tags, "from_cache")) if tags else ()
@@ -48,16 +50,19 @@ class CacheOption(UserDefinedOption):
         if key or tags:
             text = key.encode("utf-8", "surrogatepass")
             self.name = b" ".join([b"%d:%b" % (len(text), text), *self.words])
+        if stale_ttl:
+            self.name += b" stale"
 
     @property
     def plain(self) -> CacheOption:
         """The same without what is meant for one statement alone."""
-        return CacheOption(self.mode, self.ttl) if self.key or self.tags else self
+        return CacheOption(self.mode, self.ttl) if self.name else self
 
 
 def from_cache(
     ttl: float = DEFAULT_QUERY_TTL,
     *,
+    stale_ttl: float | None = None,
     key: str | None = None,
     tags: Collection[str] = (),
 ) -> CacheOption:
@@ -70,6 +75,11 @@ def from_cache(
     Args:
         ttl: Seconds that the result may stay, a positive number. It bounds memory: no result is
             stale for any length of it. Default 300.
+        stale_ttl: Seconds, a positive number, for which an older result may be served: while one
+            reader loads the query anew, or a commit that concerns it is under way, the others get
+            at once what was the database's answer at some moment within the last `stale_ttl`
+            seconds. The one way to be served what is not the latest: docs/queries.md has the
+            exceptions. Default None: never.
         key: A name that is added to what the entry is called by, beside the statement and its
             parameters: for a result that depends on more than these (a setting of the session in
             the database, say). Statements with different keys share no entry. Default: none.
@@ -80,12 +90,14 @@ def from_cache(
         ConfigurationError: An argument is wrong; the message says what to give.
     """
     _seconds("ttl", ttl)
+    if stale_ttl is not None:
+        _seconds("stale_ttl", stale_ttl)
     if key is not None and not _is_name(key):
         raise ConfigurationError(f"from_cache(key={key!r}): give a text that is not empty, or None")
     names = tuple(tags) if isinstance(tags, list | tuple | set | frozenset) else tags
     if names != ():
         named_tags(names, "from_cache")
-    return CacheOption("cache", float(ttl), key or "", sorted(names))
+    return CacheOption("cache", float(ttl), float(stale_ttl or 0), key or "", sorted(names))
 
 
 def is_number(value: object) -> bool:

@@ -67,6 +67,8 @@ class Stats:
         query_hits: Queries and collections that were answered from their entries.
         query_misses: Those that were looked up and not found.
         query_fills: Those that were kept after a miss.
+        query_stale: Those that were served after they had ended, since they said so
+            (``stale_ttl``).
         query_bypassed: Those that the cache could not serve: see docs/queries.md.
         reasons: For each reason (see `Reason`) how many of `bypassed`, `query_bypassed` and
             `unencodable` it was the reason of; reasons that never came up are not there.
@@ -90,6 +92,7 @@ class Stats:
     query_hits: int = 0
     query_misses: int = 0
     query_fills: int = 0
+    query_stale: int = 0
     query_bypassed: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict, hash=False)
 

@@ -157,7 +157,13 @@ def _ordered(values: Any, wire: Wire) -> Any:
 
 
 def plan_of(
-    statement: Any, compiled: Any, dialect: Dialect, sources: Sources, max_bytes: int
+    statement: Any,
+    compiled: Any,
+    dialect: Dialect,
+    sources: Sources,
+    max_bytes: int,
+    *,
+    whole: bool = False,
 ) -> QueryPlan | Refusal:
     """The plan of a statement, or why its results can't be cached.
 
@@ -167,6 +173,8 @@ def plan_of(
         dialect: The dialect that it is sent through.
         sources: What is known of a table; None for one whose writes are not watched.
         max_bytes: Rows larger than this are not stored.
+        whole: Its entries hold all values, those of entities too: they are of one moment then,
+            however old they are.
     """
 
     def taggable(column: Column[Any]) -> bool:
@@ -194,7 +202,7 @@ def plan_of(
     def region_of(table: Table) -> Region | None:
         # The columns of a union are named by those of its first SELECT: its rows are no rows of
         # that one's table.
-        source = sources(table) if isinstance(statement, Select) else None
+        source = sources(table) if isinstance(statement, Select) and not whole else None
         return None if source is None else source.region
 
     layout = layout_of(columns, region_of, dialect, max_bytes)

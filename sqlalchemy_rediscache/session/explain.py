@@ -33,6 +33,8 @@ class Explanation:
         why: Why not, or what would have to be done; empty where it is cached.
         reason: The same in one word, that under which `Stats.reasons` counts it; empty where it is
             cached, or is left to the database because it says so, or does not ask.
+        stale_ttl: Seconds for which a result may be served that is not the latest; 0.0 where it
+            never is.
         key: The name of its entry, the same in every process; empty where it has none.
         depends_on: For each table what its result depends on: tags (``book.author_id = 5``), or the
             whole table; then the tags that it was given by name.
@@ -44,6 +46,7 @@ class Explanation:
     key: str
     depends_on: tuple[str, ...]
     reason: str = ""
+    stale_ttl: float = 0.0
 
     def __str__(self) -> str:
         name = f" ({self.reason})" if self.reason else ""
@@ -51,6 +54,8 @@ class Explanation:
         if self.key:
             lines.append(f"key: {self.key}")
         lines += [f"depends on {one}" for one in self.depends_on]
+        if self.stale_ttl:
+            lines.append(f"may be stale: up to {self.stale_ttl:g} s old (stale_ttl)")
         return "\n".join(lines)
 
 
@@ -95,7 +100,7 @@ def _query(
     queries: Queries, info: EngineInfo, statement: Any, option: CacheOption | None
 ) -> Explanation:
     state: Any = SimpleNamespace(statement=statement, parameters=None)
-    found = queries.plan(state, info)
+    found = queries.plan(state, info, whole=option is not None and option.stale_ttl > 0)
     if found is None:
         return _refused("SQLAlchemy has no cache key for it", Reason.NO_CACHE_KEY)
     _, plan, values = found
@@ -111,7 +116,7 @@ def _query(
         why = "it does not ask for it: add the option from_cache()"
         return Explanation(False, "", why, key, watches)
     watches += tuple(f"the tag {name!r}" for name in option.tags)
-    return Explanation(True, "query", "", key, watches)
+    return Explanation(True, "query", "", key, watches, stale_ttl=option.stale_ttl)
 
 
 def _refused(why: str, reason: Reason) -> Explanation:

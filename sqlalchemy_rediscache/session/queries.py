@@ -23,7 +23,8 @@ from ..keys import Place
 from ..options import CacheOption
 from ..query import Refusal
 from ..query.plan import QueryPlan, plan_of
-from ..query_path import Found, QueryPath, Rules, Wanted
+from ..query_entry import Found, Rules, Wanted
+from ..query_path import QueryPath
 from ..read_path import Permit
 from ..stats import Reason
 from ..store import QueryScripts, Watched
@@ -33,7 +34,7 @@ from .fetch import fetch
 from .hydrate import hydrate_all
 from .plans import Plans
 from .recognise import unique_lookup
-from .unit import Unit, known_unit, unit_of
+from .unit import Unit, has_committed, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
@@ -135,9 +136,12 @@ class Queries:
     # -- what it is ---------------------------------------------------------------------------
 
     def plan(
-        self, state: ORMExecuteState, engine: EngineInfo
+        self, state: ORMExecuteState, engine: EngineInfo, *, whole: bool
     ) -> tuple[Any, QueryPlan | Refusal, Mapping[str, Any]] | None:
-        """The compiled statement, its plan (or why there is none), and its parameters' values."""
+        """The compiled statement, its plan (or why there is none), and its parameters' values.
+
+        With `whole` its entries hold their entities, too, see `plan_of`.
+        """
         found = private.compile_with_values(state, engine.dialect, engine.compiled)
         if found is None:
             return None
@@ -145,11 +149,15 @@ class Queries:
         kept = compiled.__dict__.get(_PLAN)
         version = self._services.models.version
         if kept is None or kept[0] is not version:
-            plan = self._planned(state.statement, compiled, engine)
-            kept = compiled.__dict__[_PLAN] = (version, plan)
-        return compiled, kept[1], values
+            kept = compiled.__dict__[_PLAN] = (version, {})
+        plan = kept[1].get(whole)
+        if plan is None:
+            plan = kept[1][whole] = self._planned(state.statement, compiled, engine, whole=whole)
+        return compiled, plan, values
 
-    def _planned(self, statement: Any, compiled: Any, engine: EngineInfo) -> QueryPlan | Refusal:
+    def _planned(
+        self, statement: Any, compiled: Any, engine: EngineInfo, *, whole: bool
+    ) -> QueryPlan | Refusal:
         try:
             return plan_of(
                 statement,
@@ -157,6 +165,7 @@ class Queries:
                 engine.dialect,
                 lambda table: self._plans.source(table, engine),
                 self._services.max_bytes,
+                whole=whole,
             )
         except Exception as error:  # noqa: BLE001 (no read may fail for want of a plan)
             logger.warning("a statement can't be cached, which is a fault of the cache: %r", error)
@@ -165,7 +174,7 @@ class Queries:
     def _query(
         self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption, *, refresh: bool
     ) -> _Query | Reason:
-        found = self.plan(state, engine)
+        found = self.plan(state, engine, whole=option.stale_ttl > 0)
         if found is None:
             return Reason.NO_CACHE_KEY
         compiled, plan, values = found
@@ -203,7 +212,8 @@ class Queries:
         ]
         wanted = Wanted(digest, plan.layout, watched, places, self._is_direct(state, plan))
         scripts = self._services.query_scripts(engine.is_async)
-        rules = Rules(option.ttl, lease, wait, refresh)
+        stale = option.stale_ttl if lease and not refresh and _may_be_older(session, watched) else 0
+        rules = Rules(option.ttl, lease, wait, refresh, int(stale * 1000))
         return _Query(state, engine, compiled, plan, wanted, rules, scripts)
 
     def _permit(
@@ -261,7 +271,7 @@ class Queries:
             took = time.monotonic() - began
             if not unit_of(state.session).closed:
                 kept = True
-                self._path.keep(query.scripts, query.wanted, found, rows, query.rules.ttl, took)
+                self._path.keep(query.scripts, query.wanted, found, rows, query.rules, took)
         finally:
             if not kept:
                 self._path.give_back(query.scripts, query.wanted, found)
@@ -272,6 +282,15 @@ def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
     """What the statement asks of the cache, by mode; of several of one mode the last."""
     given = private.options_given(state.statement)
     return {option.mode: option for option in given if isinstance(option, CacheOption)}
+
+
+def _may_be_older(session: Session, watched: Sequence[Watched]) -> bool:
+    """May it be served what is not the latest, where the query allows it?
+
+    Not within a snapshot, which sees one moment, and not after a commit of its own, which it would
+    miss. (A transaction that has written is told by its permit, which has no lease.)
+    """
+    return not has_committed(session) and not any(one.stamp for one in watched)
 
 
 def strange_options(options: Mapping[str, Any]) -> set[str]:
