@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Select, Table
+from sqlalchemy import Column, Select, Table, null, type_coerce
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import Date, DateTime, Interval, Time
 
 from .. import private
-from ..codec import Wire
+from ..codec import Wire, fingerprint_of
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
 from ..stats import Reason
@@ -210,7 +210,7 @@ def plan_of(
         return layout
     types = private.parameter_types(compiled)
     names = tuple(sorted(types))
-    form = _form(compiled, layout, columns)
+    form = _form(compiled, layout, columns, dialect)
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
     lists = tuple(sorted(private.in_lists(compiled)))
     return QueryPlan(form, names, moments, lists, layout, tuple(watches), _unique(watches))
@@ -256,10 +256,12 @@ def alone_unique(column: Column[Any]) -> bool:
     )
 
 
-def _form(compiled: Any, layout: Layout, columns: Sequence[Any]) -> bytes:
+def _form(compiled: Any, layout: Layout, columns: Sequence[Any], dialect: Dialect) -> bytes:
     parts = [str(compiled.string)]
     parts += [f"{entity.region.field!r} {entity.columns}" for entity in layout.entities]
     parts += [repr(column.type) for column in columns]
-    if layout.codec is not None:
-        parts.append(layout.codec.fingerprint)
+    # Of the other columns the types alone: what they are is in the SQL, but for the parameters of
+    # whichever call came first, which are none of the form's.
+    others = [type_coerce(null(), columns[place].type) for place in layout.others]
+    parts.append(fingerprint_of(others, dialect))
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()

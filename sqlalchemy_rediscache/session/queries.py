@@ -295,7 +295,8 @@ def _may_be_older(session: Session, watched: Sequence[Watched]) -> bool:
 
 def strange_options(options: Mapping[str, Any]) -> set[str]:
     """Execution options that could change what a statement returns."""
-    return options.keys() - _HARMLESS_OPTIONS
+    strange = options.keys() - _HARMLESS_OPTIONS
+    return {one for one in strange if not private.of_subquery_load(one)} if strange else strange
 
 
 def _objection(state: ORMExecuteState) -> Reason | None:
