@@ -7,7 +7,7 @@ import contextvars
 import functools
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from sqlalchemy import event
@@ -15,15 +15,17 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from . import private
-from .errors import CacheUnavailable, ConfigurationError
-from .keys import Keys, Place
+from .errors import ConfigurationError
+from .keys import Keys
 from .models import Models, mapper_of
+from .options import CacheOption
 from .policy import CachePolicy
-from .region import Region, key_columns, root_table
+from .region import key_columns, root_table
 from .session import Binding
 from .session.access import Services
 from .session.binding import SessionHooks
 from .session.explain import Explanation, explain
+from .session.invalidations import Invalidations
 from .stats import Counters, Stats
 from .store import Store, StoreSettings
 
@@ -105,6 +107,7 @@ class RedisCache:
         )
         self._debts = self._services.debts
         self._hooks = SessionHooks(self._services)
+        self._invalidations = Invalidations(self._services)
         self._bindings: dict[int, Binding] = {}
         self._closed = False
         self._mapped = _on_mapped(self._models)
@@ -113,23 +116,27 @@ class RedisCache:
 
     # -- configuration ------------------------------------------------------------------------
 
-    def enable(self, target: Any) -> Any:
+    def enable(self, target: Any, *, query_defaults: CacheOption | None = None) -> Any:
         """Have the sessions of a factory served by this cache.
 
         Args:
             target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker``, or a class of
                 sessions. Sessions of a factory are served fastest; a plain class is served by
                 events alone.
+            query_defaults: What ``from_cache(...)`` gives: every select of these sessions whose
+                first entity is a cached model is cached like that, as if it had the option. The
+                policy of the model goes before. Default None: only those that ask.
 
         Returns:
             `target`, so that ``Session = cache.enable(sessionmaker(engine))`` reads well.
 
         Raises:
             AlreadyEnabled: Another cache serves the target.
-            ConfigurationError: The target is something else, or a cached model can't be cached.
+            ConfigurationError: The target is something else, or a cached model can't be cached; the
+                target is enabled already, without or with other `query_defaults`.
         """
         self._check_models()
-        binding = Binding(self._hooks, target)
+        binding = Binding(self._hooks, target, query_defaults)
         if binding.attached:
             self._bindings[id(target)] = binding
         return target
@@ -187,33 +194,30 @@ class RedisCache:
                 serves nothing from the cache before it is made good.
             ConfigurationError: The model is not cached, or the key is not of its type.
         """
-        self._invalidate(model, identity, is_async=False)
+        self._invalidations.of_model(model, identity, is_async=False)
 
     async def ainvalidate(self, model: type, identity: Any = None) -> None:
         """`invalidate`, for asyncio."""
-        await private.spawn(self._invalidate, model, identity, is_async=True)
+        await private.spawn(self._invalidations.of_model, model, identity, is_async=True)
 
-    def _invalidate(self, model: type, identity: Any, *, is_async: bool) -> None:
-        mapper = mapper_of(model)
-        if mapper is None or self._models.policy(mapper) is None:
-            raise ConfigurationError(f"{model!r} is not a cached model: nothing to invalidate")
-        wanted = []
-        if not self._services.engines():
-            raise ConfigurationError(
-                "this cache has met no engine yet, so it can't tell which database is meant: "
-                "enable() the session factory first"
-            )
-        for region, place in self._places(mapper, is_async=is_async):
-            names: Sequence[bytes] = ()
-            if identity is not None:
-                token = region.identity.key(_as_key(mapper, identity))
-                if token is None:
-                    raise ConfigurationError(
-                        f"{identity!r} is not of the type of {model.__name__}'s primary key"
-                    )
-                names = (token,)
-            wanted.append((place, names))
-        self._send_invalidations(wanted, is_async=is_async)
+    def invalidate_tags(self, *names: str) -> None:
+        """End every cached query that was given one of these names, for every process.
+
+        The names are those of ``from_cache(tags=...)``. A name means the same for all databases and
+        tenants of this cache's prefix. From an asyncio application, use `ainvalidate_tags`.
+
+        Args:
+            names: The names.
+
+        Raises:
+            CacheUnavailable: Redis did not answer. It is remembered as for `invalidate`.
+            ConfigurationError: No name was given, or something else than a name.
+        """
+        self._invalidations.of_tags(names, is_async=False)
+
+    async def ainvalidate_tags(self, *names: str) -> None:
+        """`invalidate_tags`, for asyncio."""
+        await private.spawn(self._invalidations.of_tags, names, is_async=True)
 
     def clear(self) -> None:
         """Take everything out of the cache, for every process.
@@ -224,56 +228,11 @@ class RedisCache:
         Raises:
             CacheUnavailable: Redis did not answer.
         """
-        self._clear(is_async=False)
+        self._invalidations.of_everything(is_async=False)
 
     async def aclear(self) -> None:
         """`clear`, for asyncio."""
-        await private.spawn(self._clear, is_async=True)
-
-    def _clear(self, *, is_async: bool) -> None:
-        scripts = self._services.scripts(is_async)
-        try:
-            count = scripts.clear(self._keys.everything().encode())
-            self._counters.add("regions_invalidated", count)
-        except CacheUnavailable:
-            for mapper in self._models.cached():
-                for _, place in self._places(mapper, is_async=None):
-                    self._debts.owe(place, None)
-            raise
-
-    def _places(
-        self, mapper: Mapper[Any], *, is_async: bool | None
-    ) -> Iterator[tuple[Region, Place]]:
-        """Where a class's rows are, in every scope that is known; None asks no server."""
-        for _, engine in self._services.engines():
-            region = engine.region(mapper)
-            if region is None:
-                continue
-            engine.place(region, None, engine.schema_map)
-            places = dict.fromkeys(engine.places_of(region))
-            if self._services.namespaced and is_async is not None:
-                # tenants that other processes serve: their guards tell of them
-                pattern = self._keys.guards(region.name).encode()
-                for guard in self._services.scripts(is_async).scan(pattern):
-                    places[self._keys.place_of(guard)] = None
-            for place in places:
-                yield region, place
-
-    def _send_invalidations(self, wanted: list[Any], *, is_async: bool) -> None:
-        if not wanted:
-            return
-        scripts = self._services.scripts(is_async)
-        try:
-            self._debts.pay(scripts)
-            scripts.invalidate([(place.guard, place.prefix, names) for place, names in wanted])
-        except CacheUnavailable:
-            self._counters.add("errors")
-            for place, names in wanted:
-                self._debts.owe(place, names or None)
-            raise
-        rows = sum(len(names) for _, names in wanted)
-        self._counters.add("invalidated", rows)
-        self._counters.add("regions_invalidated", sum(1 for _, names in wanted if not names))
+        await private.spawn(self._invalidations.of_everything, is_async=True)
 
     def explain(self, statement: Any, *, engine: Engine | None = None) -> Explanation:
         """What the cache makes of a statement: its key, what it depends on, or why none is kept.
@@ -339,22 +298,6 @@ def _check_model(mapper: Mapper[Any]) -> None:
     """
     root_table(mapper)
     key_columns(mapper)
-
-
-def _as_key(mapper: Mapper[Any], identity: Any) -> tuple[Any, ...]:
-    keys = key_columns(mapper)
-    if isinstance(identity, dict):
-        names = [mapper.get_property_by_column(column).key for column in keys]
-        try:
-            return tuple(identity[name] for name in names)
-        except KeyError as error:
-            raise ConfigurationError(f"the key of {mapper.class_.__name__} needs {error}") from None
-    found = tuple(identity) if isinstance(identity, tuple | list) else (identity,)
-    if len(found) != len(keys):
-        raise ConfigurationError(
-            f"the key of {mapper.class_.__name__} has {len(keys)} columns, {identity!r} has not"
-        )
-    return found
 
 
 def _on_mapped(models: Models) -> Callable[[], None]:

@@ -9,6 +9,7 @@
     │   └── ServerRefused       Redis can't be used as configured: URL, password, version
     ├── CacheUnavailable        Redis did not answer: retry, or go on without the cache
     ├── EncodeError             a value can't be stored exactly: the row stays out of the cache
+    │   └── EntryTooLarge       it has more bytes than `max_entry_bytes`
     └── DecodeError             what Redis holds is not one of our rows: it is deleted, read anew
 
 Reads never raise any of them: a read that meets one is answered by the database and counted.
@@ -47,6 +48,10 @@ class CacheUnavailable(CacheError):
 
 class EncodeError(CacheError):
     """A value can't be stored in a way that gives it back exactly."""
+
+
+class EntryTooLarge(EncodeError):
+    """What should be stored has more bytes than ``max_entry_bytes``."""
 
 
 class DecodeError(CacheError):

@@ -51,6 +51,10 @@ class Keys:
         """The place that a guard is the guard of."""
         return Place(guard, guard.removesuffix(b"guard"))
 
+    def named_tags(self) -> Place:
+        """The place of the tags that the application names: one for all databases and tenants."""
+        return self.place("tags-by-name", scope_digest(("named",)))
+
     def everything(self) -> str:
         """The pattern that all keys of the cache match."""
         return f"{self.prefix}:{LAYOUT}:*"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import ConfigurationError
+from .options import CacheOption, is_number, query_defaults
 
 Write = Literal["through", "invalidate"]
 
@@ -37,6 +38,9 @@ class CachePolicy:
             None (default): every column of a primary key, foreign key, unique constraint or index.
         collections: Cache lazily and ``selectin`` loaded collections, and lookups by a unique
             column, without being asked to by each statement. Default True.
+        query_defaults: What ``from_cache(...)`` gives: every select whose first entity is the model
+            is cached like that, as if it had the option. An option of its own goes before, and
+            ``skip_cache()`` keeps out. Default None: only those that ask.
 
     Raises:
         ConfigurationError: A field has a value outside of its range.
@@ -50,6 +54,7 @@ class CachePolicy:
     region: str | None = None
     query_tags: tuple[str, ...] | None = None
     collections: bool = True
+    query_defaults: CacheOption | None = None
 
     def __post_init__(self) -> None:
         _check(is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
@@ -67,12 +72,8 @@ class CachePolicy:
         named = self.query_tags
         _check(named is None or type(named) is tuple,
                "query_tags", named, "a tuple of column keys, or None")  # fmt: skip
+        query_defaults(self.query_defaults, "CachePolicy")
         _check(self.collections in (True, False), "collections", self.collections, "True or False")
-
-
-def is_number(value: object) -> bool:
-    """Is a setting a number, which True and False are not?"""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check(holds: bool, field: str, value: object, expected: str) -> None:

@@ -23,19 +23,19 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from .codec import Wire
 from .debts import Debts
-from .errors import CacheUnavailable, EncodeError
-from .keys import Place
+from .errors import CacheUnavailable, EncodeError, EntryTooLarge
 from .patience import Patience
-from .query.layout import Entity, Layout
+from .query_entry import Entry, Found, Rules, Wanted, given_back, kept_calls
+from .read_path import unkept
 from .row import Row
 from .stats import Counters
-from .store import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
+from .store import Asked, QueryScripts, QueryState, RowsWanted
 
 Keys = Sequence[Sequence[bytes | None]]
 """For each entity of a result the keys in its rows."""
@@ -44,67 +44,11 @@ _UNSURE = (QueryState.WRITTEN, QueryState.OTHER_STAMP)
 _MOST_ROUNDS = 5
 """An entry that names other rows each time that it is looked at is left alone after this many."""
 
+_VOUCHED = 8
+"""An entry that may be served stale is vouched for this many times within that time, if read."""
+
 _EARLY_BETA = 1.0
 """How eagerly entries are loaded anew before they expire: 1 is the optimum of XFetch."""
-
-
-class Rules(NamedTuple):
-    """How one query is cached.
-
-    Args:
-        ttl: Seconds that an entry may stay.
-        lease: The reader may keep what it loads.
-        wait: It may wait for another's load.
-        refresh: It wants the database's answer.
-    """
-
-    ttl: float
-    lease: bool
-    wait: bool
-    refresh: bool
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A query of one session.
-
-    Args:
-        digest: Its name: statement, parameters, and what else tells results apart.
-        layout: What the columns of its result are.
-        watched: What it depends on; the first is where its entry lies.
-        places: For each entity the place of its region.
-        direct: Its rows are wanted as the values of its single entity.
-    """
-
-    digest: bytes
-    layout: Layout
-    watched: Sequence[Watched]
-    places: Sequence[Place]
-    direct: bool
-
-
-@dataclass
-class Found:
-    """What the cache says of a query.
-
-    Args:
-        rows: The rows of its result, None on a miss.
-        asked: What it depends on, if it may be kept.
-        token: The lease's.
-    """
-
-    rows: list[Sequence[Any]] | None = None
-    asked: Sequence[Asked] = ()
-    token: bytes = b""
-
-
-@dataclass
-class Entry:
-    """What an entry holds: the keys of its entities, its other values, the time its load took."""
-
-    keys: list[list[bytes | None]]
-    rest: list[bytes]
-    took_ms: float
 
 
 class QueryPath:
@@ -144,6 +88,7 @@ class QueryPath:
         keys: Keys = self._guesses.get(wanted.digest, ())
         patience = Patience(self._lease_wait)
         for _ in range(_MOST_ROUNDS):
+            began = time.monotonic()
             answer = self._waited(scripts, wanted, token, keys, rules, patience)
             if answer is None:
                 return Found()
@@ -151,7 +96,8 @@ class QueryPath:
             if asked[0].state is QueryState.LEASED:
                 return self._missed(Found(None, asked, token))
             if asked[0].state is not QueryState.THERE:
-                break  # a write is under way, this reader's snapshot is an older one, ...
+                # A write is under way, another is loading it, this snapshot is an older one, ...
+                return self._old(wanted, asked[0], rules) or self._missed(Found())
             entry = self._unpacked(wanted, asked)
             if entry is not None and entry.keys != keys:
                 # Ask again, for the rows that it names, and for the stamps with them.
@@ -161,7 +107,7 @@ class QueryPath:
             if entry is not None and not self._early(asked[0], entry):
                 result = _result(wanted, entry, rows)
                 if result is not None:
-                    self._counters.add("query_hits")
+                    self._hit(scripts, wanted, asked[0], rules, began)
                     return Found(result)
             # Not in force any more, or not for long, or some of its rows are gone: this reader
             # loads all of it, from one moment.
@@ -185,12 +131,14 @@ class QueryPath:
             if answer is None:
                 return None
             asked = answer[0]
-            if any(one.state in _UNSURE for one in asked):
+            unsure = next((one.state for one in asked if one.state in _UNSURE), None)
+            if unsure is not None:
                 # One region that can't be relied on decides for all.
                 if asked[0].state is QueryState.LEASED:
                     self.give_back(scripts, wanted, Found(None, asked, token))
-                return [one for one in asked if one.state in _UNSURE], answer[1]
-            if asked[0].state is not QueryState.BEING_LOADED or not rules.wait:
+                return [asked[0]._replace(state=unsure), *asked[1:]], answer[1]
+            waits = rules.wait and not _servable(asked[0], rules)
+            if asked[0].state is not QueryState.BEING_LOADED or not waits:
                 return answer
             if not patience.begun:
                 self._counters.add("waits")
@@ -220,7 +168,7 @@ class QueryPath:
                 debts.pay(scripts.scripts)
             answer = scripts.ask(
                 wanted.watched, wanted.digest, token, rows,
-                lease=rules.lease, refresh=rules.refresh,
+                lease=rules.lease, refresh=rules.refresh, stale_ms=rules.stale_ms,
             )  # fmt: skip
         except CacheUnavailable:
             self._counters.add("errors")
@@ -231,7 +179,35 @@ class QueryPath:
             self._note(watched.guard, None if one.busy else one.stamp)
         return answer
 
-    def _unpacked(self, wanted: Wanted, asked: Sequence[Asked]) -> Entry | None:
+    def _old(self, wanted: Wanted, asked: Asked, rules: Rules) -> Found | None:
+        """A result that is not in force any more, where the query said that it may be served.
+
+        It has no rows elsewhere: all of it is of one moment, no longer ago than it said.
+        """
+        entry = self._unpacked(wanted, [asked], old=True) if _servable(asked, rules) else None
+        result = None if entry is None else _result(wanted, entry, ())
+        if result is None:
+            return None
+        self._counters.add("query_stale")
+        return Found(result)
+
+    def _hit(
+        self, scripts: QueryScripts, wanted: Wanted, asked: Asked, rules: Rules, began: float
+    ) -> None:
+        """Count it, and note now and then of what may be served stale that it was in force."""
+        self._counters.add("query_hits")
+        if rules.stale_ms == 0 or asked.age_ms * _VOUCHED <= rules.stale_ms:
+            return
+        guard, key = wanted.watched[0].guard, wanted.watched[0].entry_key(wanted.digest)
+        ago_ms = math.ceil((time.monotonic() - began) * 1000)
+        try:
+            scripts.vouch(guard, key, asked.good, ago_ms)
+        except CacheUnavailable:
+            self._counters.add("errors")
+
+    def _unpacked(
+        self, wanted: Wanted, asked: Sequence[Asked], *, old: bool = False
+    ) -> Entry | None:
         """The entry, None where it does not decode or something it depends on has changed."""
         layout = wanted.layout
         try:
@@ -244,7 +220,7 @@ class QueryPath:
         if len(entry.keys) != len(layout.entities) or len(whole) != 1:
             self._counters.add("corrupt")
             return None
-        return entry if list(others) == [one.on for one in asked[1:]] else None
+        return entry if old or list(others) == [one.on for one in asked[1:]] else None
 
     @staticmethod
     def _early(asked: Asked, entry: Entry) -> bool:
@@ -264,7 +240,7 @@ class QueryPath:
         wanted: Wanted,
         found: Found,
         rows: Sequence[Sequence[Any]],
-        ttl: float,
+        rules: Rules,
         took: float,
     ) -> None:
         """Keep what was loaded under the lease of `found`.
@@ -274,7 +250,7 @@ class QueryPath:
             wanted: The query.
             found: What `find` said.
             rows: What the database returned.
-            ttl: Seconds for the entry.
+            rules: How it is cached.
             took: Seconds that it took to load.
         """
         asked = found.asked
@@ -282,12 +258,13 @@ class QueryPath:
             keys, by_key, rest = wanted.layout.split(rows)
             value = self._wire.pack([[one.on for one in asked[1:]], keys, rest, took * 1000])
             if len(value) > self._max_bytes:
-                raise EncodeError(f"the entry has {len(value)} bytes")
-        except EncodeError:
-            self._counters.add("unencodable")
+                raise EntryTooLarge(f"the entry has {len(value)} bytes")
+        except EncodeError as error:
+            self._counters.because("unencodable", unkept(error))
             keys, by_key, value = [], [], b""
         try:
-            scripts.keep(_calls(wanted, asked, value, by_key, ttl), found.token, self._told)
+            calls = kept_calls(wanted, asked, value, by_key, rules, self._counters)
+            scripts.keep(calls, found.token, self._told)
         except CacheUnavailable:
             self._counters.add("errors")
             return
@@ -297,8 +274,7 @@ class QueryPath:
     def give_back(self, scripts: QueryScripts, wanted: Wanted, found: Found) -> None:
         """Return the lease unused, so that nobody waits for what won't come."""
         if found.asked:
-            entry = (wanted.watched[0].entry_key(wanted.digest), b"", 0)
-            call = _kept(wanted.watched[0], found.asked[0], entry, None, {})
+            call = given_back(wanted, found.asked)
             try:
                 scripts.keep([call], found.token, lambda entries, rows: None)
             except CacheUnavailable:
@@ -314,57 +290,14 @@ class QueryPath:
             self._counters.add("fills", rows)
 
 
-def _calls(
-    wanted: Wanted,
-    asked: Sequence[Asked],
-    value: bytes,
-    by_key: Sequence[dict[bytes, list[Any]]],
-    ttl: float,
-) -> list[Keep]:
-    """What to keep with each region: the entry with its home, rows with their own."""
-    entry: tuple[bytes, bytes, int] | None
-    entry = (wanted.watched[0].entry_key(wanted.digest), value, int(ttl * 1000))
-    calls = []
-    at = {watched.guard: index for index, watched in enumerate(wanted.watched)}
-    for entity, place, own in zip(wanted.layout.entities, wanted.places, by_key, strict=False):
-        index = at.get(place.guard)
-        if index is None:
-            continue
-        calls.append(
-            _kept(wanted.watched[index], asked[index], entry if index == 0 else None, entity, own)
-        )
-        if index == 0:
-            entry = None
-    if entry is not None:
-        calls.append(_kept(wanted.watched[0], asked[0], entry, None, {}))
-    return calls
-
-
-def _kept(
-    watched: Watched,
-    asked: Asked,
-    entry: tuple[bytes, bytes, int] | None,
-    entity: Entity | None,
-    rows: dict[bytes, list[Any]],
-) -> Keep:
-    found = []
-    if entity is not None:
-        region = entity.region
-        for name, values in rows.items():
-            try:
-                row = KeptRow(
-                    name, region.codec.encode(values), region.ttl_ms(), region.words(values)
-                )
-            except EncodeError:
-                continue
-            found.append(row)
-    field, words = (entity.region.field, entity.region.words_field) if entity else (b"", b"")
-    return Keep(watched, asked.generation, asked.on, entry, field, words, found)
-
-
 def distinct(keys: Sequence[bytes | None]) -> list[bytes]:
     """Each key once, without the rows that have no such entity."""
     return [key for key in dict.fromkeys(keys) if key is not None]
+
+
+def _servable(asked: Asked, rules: Rules) -> bool:
+    """Was the entry right so short a time ago that it may be served all the same?"""
+    return bool(asked.entry) and 0 <= asked.age_ms <= rules.stale_ms
 
 
 def _result(

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple, cast
 
 from .codec import ABSENT_ROW
 from .debts import Debts
-from .errors import CacheUnavailable, DecodeError, EncodeError
+from .errors import CacheUnavailable, DecodeError, EncodeError, EntryTooLarge
 from .group import Group
 from .keys import Place
 from .patience import Patience
 from .row import Row
-from .stats import Counters
+from .stats import Counters, Reason
 from .store import Lease, Reading, Scripts, State
 
 
@@ -299,11 +299,16 @@ class ReadPath:
             return (ABSENT_ROW, group.negative_ms, b"") if group.negative_ms else (b"", 0, b"")
         try:
             return group.codec.encode(values), group.ttl_ms(), group.words(values)
-        except EncodeError:
-            self._counters.add("unencodable")
+        except EncodeError as error:
+            self._counters.because("unencodable", unkept(error))
             return b"", 0, b""
 
     def give_back(self, scripts: Scripts, leases: Sequence[Lease]) -> None:
         """Return leases unused, so that nobody waits for a fill that won't come."""
         for lease in leases:
             self._fill(scripts, [(lease, b"", 0, b"")], lambda filled: None)
+
+
+def unkept(error: EncodeError) -> Reason:
+    """Why what was loaded can't be stored."""
+    return Reason.TOO_LARGE if isinstance(error, EntryTooLarge) else Reason.VALUE

@@ -2,8 +2,46 @@
 
 from __future__ import annotations
 
+import enum
 import threading
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+
+class Reason(enum.StrEnum):
+    """Why the cache could not serve a read or a query, or not keep what it returned.
+
+    The names are few and don't change: they are for dashboards. `RedisCache.explain()` has them
+    too, with a sentence that names the culprit.
+    """
+
+    # The statement: always.
+    NO_CACHE_KEY = "no-cache-key"
+    NO_TABLE = "no-table"
+    UNCACHED_TABLE = "uncached-table"
+    NOT_REPEATABLE = "not-repeatable"
+    UNKNOWN_FUNCTION = "unknown-function"
+    UNKNOWN_CONSTRUCT = "unknown-construct"
+    TEXT = "text"
+    LOCKING = "locking"
+    WRITES = "writes"
+    WITHHELD_COLUMN = "withheld-column"
+    COLUMN_TYPE = "column-type"
+    FAULT = "fault"
+    # How it is executed.
+    PARAMETER = "parameter"
+    EXECUTION_OPTION = "execution-option"
+    RELOAD = "reload"
+    LISTENER = "listener"
+    BINDING = "binding"
+    # The transaction, now.
+    OWN_WRITES = "own-writes"
+    SNAPSHOT = "snapshot"
+    ISOLATION = "isolation"
+    # The result.
+    VALUE = "value"
+    TOO_LARGE = "too-large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +67,11 @@ class Stats:
         query_hits: Queries and collections that were answered from their entries.
         query_misses: Those that were looked up and not found.
         query_fills: Those that were kept after a miss.
+        query_stale: Those that were served after they had ended, since they said so
+            (``stale_ttl``).
         query_bypassed: Those that the cache could not serve: see docs/queries.md.
+        reasons: For each reason (see `Reason`) how many of `bypassed`, `query_bypassed` and
+            `unencodable` it was the reason of; reasons that never came up are not there.
     """
 
     hits: int = 0
@@ -50,7 +92,9 @@ class Stats:
     query_hits: int = 0
     query_misses: int = 0
     query_fills: int = 0
+    query_stale: int = 0
     query_bypassed: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def hit_ratio(self) -> float:
@@ -67,21 +111,28 @@ class Stats:
 class Counters:
     """The mutable side of `Stats`: exact under threads."""
 
-    __slots__ = ("_lock", "_values")
+    __slots__ = ("_lock", "_reasons", "_values")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values = dict.fromkeys((field.name for field in fields(Stats)), 0)
+        self._values = {one.name: 0 for one in fields(Stats) if one.name != "reasons"}
+        self._reasons: dict[str, int] = {}
 
     def add(self, name: str, amount: int = 1) -> None:
         """Count `amount` more of `name`, a field of `Stats`."""
         with self._lock:
             self._values[name] += amount
 
+    def because(self, name: str, reason: Reason, amount: int = 1) -> None:
+        """Count `amount` more of `name`, for a reason."""
+        with self._lock:
+            self._values[name] += amount
+            self._reasons[reason.value] = self._reasons.get(reason.value, 0) + amount
+
     def read(self) -> Stats:
         """A consistent copy of all counters."""
         with self._lock:
-            return Stats(**self._values)
+            return Stats(**self._values, reasons=MappingProxyType(self._reasons.copy()))
 
     def reset_lock(self) -> None:
         """Take a new lock: for a child process, whose parent may have forked while holding it."""

@@ -8,6 +8,7 @@ gives it, same value and same Python type, or it is refused.
 from __future__ import annotations
 
 from .columns import uncacheable
+from .fingerprint import fingerprint_of
 from .identity import IdentityCodec, exact_text
 from .inexact import INEXACT, Inexact
 from .row import ABSENT_ROW, RowCodec
@@ -22,6 +23,7 @@ __all__ = [
     "RowCodec",
     "Wire",
     "exact_text",
+    "fingerprint_of",
     "spliced",
     "uncacheable",
 ]

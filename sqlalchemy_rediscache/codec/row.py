@@ -26,7 +26,12 @@ from sqlalchemy_rediscache.codec.inexact import Inexact
 from sqlalchemy_rediscache.codec.stored import stored_rule
 from sqlalchemy_rediscache.codec.transforms import transform_of
 from sqlalchemy_rediscache.codec.wire import Wire
-from sqlalchemy_rediscache.errors import ConfigurationError, DecodeError, EncodeError
+from sqlalchemy_rediscache.errors import (
+    ConfigurationError,
+    DecodeError,
+    EncodeError,
+    EntryTooLarge,
+)
 from sqlalchemy_rediscache.private.types import BinaryType
 
 # The first byte tells the form of a value: an array header of msgpack (a row as it is), the "x"
@@ -139,7 +144,7 @@ class RowCodec:
         if len(packed) <= self._compress_over:
             return packed
         if len(packed) > self._max_bytes:
-            raise EncodeError(f"the row has {len(packed)} bytes, more than {self._max_bytes}")
+            raise EntryTooLarge(f"the row has {len(packed)} bytes, more than {self._max_bytes}")
         compressed = zlib.compress(packed, _COMPRESSION_LEVEL)
         return compressed if len(compressed) < len(packed) else packed
 

@@ -17,9 +17,14 @@ from sqlalchemy.engine import (
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
 from sqlalchemy.orm.instrumentation import ClassManager
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.util import LRUCache
 
 SQLALCHEMY_2_1 = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 1)
+
+
+_IN = (operators.in_op, operators.not_in_op)
 
 
 class _Keys:
@@ -145,6 +150,26 @@ def parameter_name(compiled: Any, statement: Any, parameter: Any) -> str | None:
 def parameter_types(compiled: Any) -> dict[str, Any]:
     """The type of each parameter of a compiled statement, by name."""
     return {name: parameter.type for parameter, name in compiled.bind_names.items()}
+
+
+def in_lists(compiled: Any) -> set[str]:
+    """The parameters of a compiled statement that are the list of an IN and nothing else, by name.
+
+    Of these, and of no others, order and repetition don't matter.
+    """
+    state = compiled.compile_state
+    statement = compiled.statement if state is None else state.statement
+    lists: dict[str, int] = {}
+    met: dict[str, int] = {}
+    for element in visitors.iterate(statement):
+        if isinstance(element, BindParameter):
+            met[element.key] = met.get(element.key, 0) + 1
+        elif isinstance(element, BinaryExpression) and element.operator in _IN:
+            listed = element.right
+            if isinstance(listed, BindParameter) and listed.expanding:
+                lists[listed.key] = lists.get(listed.key, 0) + 1
+    names = {parameter.key: name for parameter, name in compiled.bind_names.items()}
+    return {names[key] for key, count in lists.items() if key in names and count == met.get(key)}
 
 
 def getters(compiled: Any) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:

@@ -154,6 +154,17 @@ def populates_existing(state: ORMExecuteState) -> bool:
     return bool(state.load_options._populate_existing)
 
 
+def of_subquery_load(option: Any) -> bool:
+    """Is this an execution option that `subqueryload` keeps its own state in?
+
+    The statement that it sends is whole without: they say how to load what its objects lead to.
+    """
+    return isinstance(option, tuple) and option[:1] in (
+        ("orig_query",),
+        ("subquery_rewritten_path",),
+    )
+
+
 def is_loader_option(option: Any) -> bool:
     """Is this an option about which attributes and relationships to load (any kind of `Load`)?"""
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # noqa: PLC0415

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .dependencies import Dependency, Refusal, dependencies
+from .dependencies import Dependency, dependencies
+from .refusal import Refusal
 from .ways import Tagged
 
 __all__ = ["Dependency", "Refusal", "Tagged", "dependencies"]

@@ -24,7 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import operators
 
 from .. import private
+from ..stats import Reason
 from .functions import impurity
+from .refusal import Refusal
 
 KNOWN: Final[frozenset[str]] = frozenset({
     # statements and what they select from
@@ -42,19 +44,23 @@ KNOWN: Final[frozenset[str]] = frozenset({
 })  # fmt: skip
 """Kinds of elements whose rendering reads nothing but what is rendered within them."""
 
-REFUSED: Final[Mapping[str, str]] = {
-    "delete": "it writes: a DELETE",
-    "insert": "it writes: an INSERT",
-    "update": "it writes: an UPDATE",
-    "sequence": "a sequence answers differently each time",
-    "next_value_func": "a sequence answers differently each time",
-    "scalar_function_column": "a function that returns a table can read any",
-    "table_valued_alias": "a function that returns a table can read any",
-    "table_valued_column": "a whole row as one value",
-    "tablesample": "a sample answers differently each time",
-    "textclause": "text can hide a table: write it with SQLAlchemy's expressions",
-    "textual_select": "text can hide a table: write it with SQLAlchemy's expressions",
-    "tstring": "text can hide a table: write it with SQLAlchemy's expressions",
+_READS_ANY: Final = "a function that returns a table can read any"
+_HIDES: Final = "text can hide a table: write it with SQLAlchemy's expressions"
+_SEQUENCE: Final = "a sequence answers differently each time"
+
+REFUSED: Final[Mapping[str, Refusal]] = {
+    "delete": Refusal("it writes: a DELETE", Reason.WRITES),
+    "insert": Refusal("it writes: an INSERT", Reason.WRITES),
+    "update": Refusal("it writes: an UPDATE", Reason.WRITES),
+    "sequence": Refusal(_SEQUENCE, Reason.NOT_REPEATABLE),
+    "next_value_func": Refusal(_SEQUENCE, Reason.NOT_REPEATABLE),
+    "scalar_function_column": Refusal(_READS_ANY, Reason.UNKNOWN_FUNCTION),
+    "table_valued_alias": Refusal(_READS_ANY, Reason.UNKNOWN_FUNCTION),
+    "table_valued_column": Refusal("a whole row as one value", Reason.UNKNOWN_FUNCTION),
+    "tablesample": Refusal("a sample answers differently each time", Reason.NOT_REPEATABLE),
+    "textclause": Refusal(_HIDES, Reason.TEXT),
+    "textual_select": Refusal(_HIDES, Reason.TEXT),
+    "tstring": Refusal(_HIDES, Reason.TEXT),
 }
 
 OPERATORS: Final[frozenset[str]] = frozenset({
@@ -76,7 +82,7 @@ _CAST: Final[frozenset[Any]] = frozenset(
 _OF_TIME: Final[frozenset[Any]] = frozenset({Date, DateTime, Time})
 
 
-def objection(rendered: private.Rendered) -> str | None:
+def objection(rendered: private.Rendered) -> Refusal | None:
     """Why the result of what was rendered can't be cached, None if it can."""
     for select, _ in rendered.selects:
         reason = _statement(select) or _selected(select)
@@ -89,84 +95,93 @@ def objection(rendered: private.Rendered) -> str | None:
     return None
 
 
-def _statement(element: Any) -> str | None:
+def _unknown(text: str) -> Refusal:
+    return Refusal(text, Reason.UNKNOWN_CONSTRUCT)
+
+
+def _statement(element: Any) -> Refusal | None:
     if private.locks(element):
-        return "it locks rows (FOR UPDATE): that is for the database"
+        return Refusal("it locks rows (FOR UPDATE): that is for the database", Reason.LOCKING)
     if private.hints(element):
-        return "a hint is text, and can hide a table"
+        return Refusal("a hint is text, and can hide a table", Reason.TEXT)
     return None
 
 
-def _selected(select: Any) -> str | None:
+def _selected(select: Any) -> Refusal | None:
     # a column whose type wraps it is rendered as whatever the type makes of it
     reasons = (_type(column) for column in select.selected_columns)
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _own_rendering(element: Any) -> str | None:
+def _own_rendering(element: Any) -> Refusal | None:
     # an element that renders itself is met as the child of another, or as what it delegates to
     for one in (element, *private.parts(element)):
         if private.renders_itself(one):
-            return f"{type(one).__name__} renders SQL of its own (@compiles)"
+            return _unknown(f"{type(one).__name__} renders SQL of its own (@compiles)")
     return None
 
 
-def _kind(element: Any) -> str | None:
+def _kind(element: Any) -> Refusal | None:
     name = getattr(element, "__visit_name__", "")
     if name in REFUSED:
         return REFUSED[name]
     if name not in KNOWN:
-        return f"{type(element).__name__} is not known to the cache"
+        return _unknown(f"{type(element).__name__} is not known to the cache")
     return None
 
 
-def _detail(element: Any) -> str | None:
+def _detail(element: Any) -> Refusal | None:
     """What is wrong with an element of a known kind."""
     check = _CHECKS.get(element.__visit_name__)
     return None if check is None else check(element)
 
 
-def _table(element: Any) -> str | None:
+def _table(element: Any) -> Refusal | None:
     if isinstance(element, Table):
         return None
-    return f"table({element.name!r}) has no metadata: use a Table"
+    return Refusal(f"table({element.name!r}) has no metadata: use a Table", Reason.TEXT)
 
 
-def _column(element: Any) -> str | None:
+def _column(element: Any) -> Refusal | None:
     if not element.is_literal:
         if element.table is None:
-            return f"column({element.name!r}) belongs to no table"
+            return Refusal(f"column({element.name!r}) belongs to no table", Reason.TEXT)
         return _type(element)
     if _CONSTANT.fullmatch(element.name):
         return None
-    return "literal_column() can hide a table: write it with SQLAlchemy's expressions"
+    return Refusal(
+        "literal_column() can hide a table: write it with SQLAlchemy's expressions", Reason.TEXT
+    )
 
 
-def _type(element: Any) -> str | None:
+def _type(element: Any) -> Refusal | None:
     if private.converts_in_sql(element.type):
-        return f"{element.type!r} puts SQL of its own around its values"
+        return _unknown(f"{element.type!r} puts SQL of its own around its values")
     return None
 
 
-def _cast(element: Any) -> str | None:
+def _cast(element: Any) -> Refusal | None:
     kind = private.affinity(element.type)
     if kind not in _CAST:
-        return f"a cast to {element.type!r} may depend on more than the value"
+        return _unknown(f"a cast to {element.type!r} may depend on more than the value")
     if kind in _OF_TIME and private.affinity(element.clause.type) not in _OF_TIME:
-        return "a text that is cast to a time may depend on the clock ('now', 'today')"
+        return Refusal(
+            "a text that is cast to a time may depend on the clock ('now', 'today')",
+            Reason.NOT_REPEATABLE,
+        )
     return None
 
 
-def _operator(element: Any) -> str | None:
+def _operator(element: Any) -> Refusal | None:
     for operator in (element.operator, getattr(element, "modifier", None)):
         if isinstance(operator, operators.custom_op):
             text = operator.opstring.strip()
             if text.upper() not in OPERATORS:
-                return f"op({text!r}) is not an operator that the cache knows"
+                return _unknown(f"op({text!r}) is not an operator that the cache knows")
     return None
 
 
-def _function(element: Any) -> str | None:
+def _function(element: Any) -> Refusal | None:
     names = [*getattr(element, "packagenames", ()), element.name]
     return impurity(".".join(names))
 

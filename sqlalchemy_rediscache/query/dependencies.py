@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import ClauseElement
 
 from .. import private
+from ..stats import Reason
 from .admitted import objection
+from .refusal import Refusal
 from .sources import Source, sources
 from .ways import Taggable, Tagged, merged, ways
 
@@ -27,13 +29,6 @@ class Dependency:
 
     table: Table
     ways: tuple[Tagged, ...] | None
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The result of a statement can't be cached; the reason is for people to read."""
-
-    reason: str
 
 
 def dependencies(
@@ -60,14 +55,15 @@ def dependencies(
     A `Table` that is a view in the database is taken for a table: its name is what is written to.
     """
     if not isinstance(statement, ClauseElement):
-        return Refusal(f"{type(statement).__name__} is no SELECT of SQLAlchemy's")
+        reason = f"{type(statement).__name__} is no SELECT of SQLAlchemy's"
+        return Refusal(reason, Reason.TEXT)
     try:
         rendered = private.rendered(statement, dialect or DefaultDialect())
     except (SQLAlchemyError, NotImplementedError) as error:
-        return Refusal(f"SQLAlchemy can't compile it: {error}")
-    reason = objection(rendered)
-    if reason is not None:
-        return Refusal(reason)
+        return Refusal(f"SQLAlchemy can't compile it: {error}", Reason.UNKNOWN_CONSTRUCT)
+    refused = objection(rendered)
+    if refused is not None:
+        return refused
     found: dict[Table, list[Tagged] | None] = {}
     for select, froms in rendered.selects:
         for source in sources(froms, private.criteria(select)):

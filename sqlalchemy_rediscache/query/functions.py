@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ..stats import Reason
+from .refusal import Refusal
+
 PURE: Final[frozenset[str]] = frozenset({
     # aggregates
     "any_value", "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or",
@@ -72,14 +75,15 @@ IMPURE: Final[Mapping[str, str]] = {
 """Functions that are met often and never cached, each with the reason."""
 
 
-def impurity(name: str) -> str | None:
+def impurity(name: str) -> Refusal | None:
     """Why a result that a function takes part in can't be cached, None if it can."""
     known = IMPURE.get(name.lower())
     if known is not None:
-        return f"{name}() {known}"
+        return Refusal(f"{name}() {known}", Reason.NOT_REPEATABLE)
     if name.lower() in PURE:
         return None
-    return (
+    return Refusal(
         f"{name}() is not known to depend on its arguments alone;"
-        " call it on what the query returns, in Python"
+        " call it on what the query returns, in Python",
+        Reason.UNKNOWN_FUNCTION,
     )

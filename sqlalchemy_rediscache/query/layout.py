@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from types import NoneType
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, String, Table, null, type_coerce
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.selectable import Alias
+from sqlalchemy.types import NullType
 
 from ..codec import RowCodec, uncacheable
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
+from ..stats import Reason
+from .refusal import Refusal
+
+_EXACT = frozenset({
+    NoneType, bool, int, float, str, bytes, Decimal, date, datetime, time, timedelta, UUID,
+})  # fmt: skip
+"""Types of values that are kept exactly, whatever is known of their column."""
+
+_ANY = type_coerce(null(), String())
+"""A column in the place of one without a type: its values are packed by their own."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +67,14 @@ class Layout:
         entities: The entities among them.
         others: Where the columns are that belong to none.
         codec: Packs those others; None where there are none.
+        untyped: Those of the others whose type SQLAlchemy does not know.
     """
 
     width: int
     entities: tuple[Entity, ...]
     others: tuple[int, ...]
     codec: RowCodec | None
+    untyped: tuple[int, ...] = ()
 
     @property
     def single(self) -> Entity | None:
@@ -93,6 +110,10 @@ class Layout:
             keys.append(own)
             found.append(by_key)
         codec, others = self.codec, self.others
+        for place in self.untyped:
+            strange = {type(row[place]) for row in rows} - _EXACT
+            if strange:
+                raise EncodeError(f"values of {strange} in a column without a type")
         rest = [] if codec is None else [codec.encode([row[i] for i in others]) for row in rows]
         return keys, found, rest
 
@@ -143,7 +164,7 @@ def layout_of(
     region_of: Callable[[Table], Region | None],
     dialect: Dialect,
     max_bytes: int,
-) -> Layout | str:
+) -> Layout | Refusal:
     """The layout of a result with these columns, or why its rows can't be cached.
 
     Args:
@@ -155,7 +176,8 @@ def layout_of(
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
         if shows_withheld(column):
-            return f"{column} is kept out of Redis (info={{'cache': False}})"
+            text = f"{column} is kept out of Redis (info={{'cache': False}})"
+            return Refusal(text, Reason.WITHHELD_COLUMN)
         if isinstance(column, Column):
             owners.setdefault(column.table, []).append(place)
     entities = []
@@ -166,16 +188,16 @@ def layout_of(
             entities.append(entity)
             taken.update(place for place, _ in entity.columns)
     others = tuple(place for place in range(len(columns)) if place not in taken)
+    untyped = tuple(place for place in others if isinstance(columns[place].type, NullType))
     for place in others:
-        reason = uncacheable(columns[place], dialect)
+        reason = None if place in untyped else uncacheable(columns[place], dialect)
         if reason is not None:
-            return f"{columns[place]}: {reason}"
+            return Refusal(f"{columns[place]}: {reason}", Reason.COLUMN_TYPE)
     codec = None
     if others:
-        codec = RowCodec(
-            [columns[place] for place in others], dialect, compress_over=None, max_bytes=max_bytes
-        )
-    return Layout(len(columns), tuple(entities), others, codec)
+        packed = [_ANY if place in untyped else columns[place] for place in others]
+        codec = RowCodec(packed, dialect, compress_over=None, max_bytes=max_bytes)
+    return Layout(len(columns), tuple(entities), others, codec, untyped)
 
 
 def _entity(

@@ -11,23 +11,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Select, Table
+from sqlalchemy import Column, Select, Table, null, type_coerce
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import Date, DateTime, Interval, Time
 
 from .. import private
-from ..codec import Wire
+from ..codec import Wire, fingerprint_of
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
+from ..stats import Reason
 from ..tags import TagSet
-from .dependencies import Dependency, Refusal, dependencies
+from .dependencies import Dependency, dependencies
 from .layout import Layout, layout_of
+from .refusal import Refusal
 
 _MOST_TAGS = 200
 """A query with more tags in one region depends on the whole region."""
 
 NO_ROW = b"none"
 """The tag of a query that no row can matter to."""
+
+_SORTABLE = ({int}, {str})
+"""Values of one of these types, without others among them, sort alike in every process."""
 
 _MOMENTS = (Date, DateTime, Time, Interval)
 
@@ -97,6 +102,7 @@ class QueryPlan:
         form: A digest of its SQL and of its result's columns, the same in every process.
         names: Its parameters, in order.
         moments: Those that are points in time.
+        lists: Those that are lists of an IN.
         layout: What the columns of its result are.
         watches: What it depends on; its entries lie with the first.
         unique: It looks rows up by a unique column.
@@ -105,12 +111,25 @@ class QueryPlan:
     form: bytes
     names: tuple[str, ...]
     moments: tuple[str, ...]
+    lists: tuple[str, ...]
     layout: Layout
     watches: tuple[Watch, ...]
     unique: bool
 
-    def digest(self, values: Mapping[str, Any], wire: Wire) -> bytes:
-        """The name of the query with these values.
+    def canonical(self, values: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
+        """The values with the lists of each IN in one order, the same for equal sets of values.
+
+        What was a set of Python's has an order that depends on the process.
+
+        Raises:
+            EncodeError: A value has no exact form.
+        """
+        if not self.lists:
+            return values
+        return {**values, **{name: _ordered(values[name], wire) for name in self.lists}}
+
+    def digest(self, values: Mapping[str, Any], wire: Wire, added: bytes = b"") -> bytes:
+        """The name of the query with these values, and with what the application adds.
 
         Raises:
             EncodeError: A value has no exact form.
@@ -120,16 +139,32 @@ class QueryPlan:
                 raise EncodeError("a text in the place of a time: the database may take it for now")
         listed = [_plain(values[name]) for name in self.names]
         packed = wire.pack(listed)
-        return hashlib.blake2b(self.form + packed, digest_size=16).hexdigest().encode()
+        return hashlib.blake2b(self.form + packed + added, digest_size=16).hexdigest().encode()
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple | set | frozenset) else value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _ordered(values: Any, wire: Wire) -> Any:
+    if not isinstance(values, list | tuple | set | frozenset):
+        return values
+    kinds = set(map(type, values))
+    if kinds in _SORTABLE:
+        return sorted(set(values))
+    by_form = {wire.pack(value): value for value in values}
+    return [by_form[form] for form in sorted(by_form)]
 
 
 def plan_of(
-    statement: Any, compiled: Any, dialect: Dialect, sources: Sources, max_bytes: int
-) -> QueryPlan | str:
+    statement: Any,
+    compiled: Any,
+    dialect: Dialect,
+    sources: Sources,
+    max_bytes: int,
+    *,
+    whole: bool = False,
+) -> QueryPlan | Refusal:
     """The plan of a statement, or why its results can't be cached.
 
     Args:
@@ -138,6 +173,8 @@ def plan_of(
         dialect: The dialect that it is sent through.
         sources: What is known of a table; None for one whose writes are not watched.
         max_bytes: Rows larger than this are not stored.
+        whole: Its entries hold all values, those of entities too: they are of one moment then,
+            however old they are.
     """
 
     def taggable(column: Column[Any]) -> bool:
@@ -147,33 +184,36 @@ def plan_of(
 
     found = dependencies(statement, taggable, dialect)
     if isinstance(found, Refusal):
-        return found.reason
+        return found
     if not found:
-        return "it reads no table"
+        return Refusal("it reads no table", Reason.NO_TABLE)
     watches = []
     for one in found:
         source = sources(one.table)
         if source is None:
-            return f"{one.table.fullname} is of no cached model: nobody tells of its writes"
+            text = f"{one.table.fullname} is of no cached model: nobody tells of its writes"
+            return Refusal(text, Reason.UNCACHED_TABLE)
         watches.append(Watch(source, _ways(one, statement, compiled)))
     if not isinstance(statement, Select) and shows_withheld(statement):
-        return "it holds a column that is kept out of Redis (info={'cache': False})"
+        text = "it holds a column that is kept out of Redis (info={'cache': False})"
+        return Refusal(text, Reason.WITHHELD_COLUMN)
     columns = private.result_expressions(compiled)
 
     def region_of(table: Table) -> Region | None:
         # The columns of a union are named by those of its first SELECT: its rows are no rows of
         # that one's table.
-        source = sources(table) if isinstance(statement, Select) else None
+        source = sources(table) if isinstance(statement, Select) and not whole else None
         return None if source is None else source.region
 
     layout = layout_of(columns, region_of, dialect, max_bytes)
-    if isinstance(layout, str):
+    if isinstance(layout, Refusal):
         return layout
     types = private.parameter_types(compiled)
     names = tuple(sorted(types))
-    form = _form(compiled, layout, columns)
+    form = _form(compiled, layout, columns, dialect)
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
-    return QueryPlan(form, names, moments, layout, tuple(watches), _unique(watches))
+    lists = tuple(sorted(private.in_lists(compiled)))
+    return QueryPlan(form, names, moments, lists, layout, tuple(watches), _unique(watches))
 
 
 def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] | None:
@@ -216,10 +256,12 @@ def alone_unique(column: Column[Any]) -> bool:
     )
 
 
-def _form(compiled: Any, layout: Layout, columns: Sequence[Any]) -> bytes:
+def _form(compiled: Any, layout: Layout, columns: Sequence[Any], dialect: Dialect) -> bytes:
     parts = [str(compiled.string)]
     parts += [f"{entity.region.field!r} {entity.columns}" for entity in layout.entities]
     parts += [repr(column.type) for column in columns]
-    if layout.codec is not None:
-        parts.append(layout.codec.fingerprint)
+    # Of the other columns the types alone: what they are is in the SQL, but for the parameters of
+    # whichever call came first, which are none of the form's.
+    others = [type_coerce(null(), columns[place].type) for place in layout.others]
+    parts.append(fingerprint_of(others, dialect))
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()

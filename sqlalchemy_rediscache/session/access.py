@@ -18,7 +18,7 @@ from ..models import Models
 from ..query_path import QueryPath
 from ..read_path import Permit, ReadPath
 from ..region import Region
-from ..stats import Counters
+from ..stats import Counters, Reason
 from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
 from .engines import EngineInfo
@@ -77,6 +77,8 @@ class Services:
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.watch: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""
+        self.named_tags = keys.named_tags()
+        """Where the tags are that the application names."""
         self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
         self._last: Callable[[], EngineInfo | None] = lambda: None
@@ -239,3 +241,17 @@ class Services:
         if known is None:
             return None
         return Permit(lease=not wrote, wait=wait, stamp=known, refresh=refresh)
+
+    def reason(
+        self, session: Session, unit: Unit | None, engine: EngineInfo, place: Place
+    ) -> Reason:
+        """Why a session may not use a region now, when `permit` gave none, or its own rows."""
+        if engine.shares_connections and engine.beside(unit):
+            return Reason.BINDING
+        if unit is not None and (unit.writes.touches(place) or (unit.wrote and unit.flushing)):
+            return Reason.OWN_WRITES
+        if unit is None or not unit.connections:
+            return Reason.BINDING if private.has_connections(session) else Reason.ISOLATION
+        if unit.closed or self.view(unit) is View.CLOSED:
+            return Reason.ISOLATION
+        return Reason.SNAPSHOT

@@ -11,12 +11,13 @@ from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
 from ..errors import AlreadyEnabled, ConfigurationError
+from ..options import CacheOption, query_defaults
 from .access import Services
 from .engine_events import EngineEvents
 from .flushes import Flushes
 from .lookup import Lookups
 from .plans import Plans
-from .queries import Queries
+from .queries import DEFAULTS, Queries
 from .refresh import Refreshes
 from .statements import Statements
 from .transactions import Transactions
@@ -83,15 +84,20 @@ class Binding:
     Args:
         hooks: The cache's listeners.
         target: A ``sessionmaker``, ``scoped_session``, ``async_sessionmaker``, or a class.
+        defaults: How queries are cached that don't ask for it; None for not at all.
 
     Raises:
         AlreadyEnabled: Another cache holds the target.
         ConfigurationError: The target is something else, or Redis was given as a client of the
-            other kind (blocking for an asyncio factory).
+            other kind (blocking for an asyncio factory), or the target is enabled with other
+            defaults.
     """
 
-    def __init__(self, hooks: SessionHooks, target: Any) -> None:
+    def __init__(
+        self, hooks: SessionHooks, target: Any, defaults: CacheOption | None = None
+    ) -> None:
         self.hooks = hooks
+        self._defaults = query_defaults(defaults, "enable")
         self._factory, self._class = _resolve(target)
         held = getattr(self._class, _MARK, None)
         if held is not None and held is not hooks:
@@ -102,18 +108,27 @@ class Binding:
         self.attached = held is None
         if held is None:
             self._attach()
+        elif defaults is not None and getattr(self._class, DEFAULTS, None) is not defaults:
+            raise ConfigurationError(
+                f"{target!r} is enabled already: call disable() first to give it query_defaults"
+            )
 
     def _attach(self) -> None:
         hooks = self.hooks
         listened = self._class
         if self._factory is None:
             setattr(self._class, _MARK, hooks)
+            setattr(self._class, DEFAULTS, self._defaults)
         else:
             kind = "async" if self._factory.is_async else "sync"
             hooks.services.store.require(kind)
             for engine in self._factory.engines():  # from now on its other users are heard too
                 hooks.services.engine(engine)
-            namespace = {_MARK: hooks, "_rediscache_lookups": hooks.lookups}
+            namespace = {
+                _MARK: hooks,
+                DEFAULTS: self._defaults,
+                "_rediscache_lookups": hooks.lookups,
+            }
             bases = (private.CachedSession, self._class)
             listened = type(self._class.__name__, bases, namespace)
             listened.__module__ = self._class.__module__
@@ -138,6 +153,7 @@ class Binding:
         if self._factory is None:
             if getattr(self._class, _MARK, None) is self.hooks:
                 delattr(self._class, _MARK)
+                delattr(self._class, DEFAULTS)
         else:
             self._factory.set(self._original)
 

@@ -13,10 +13,12 @@ from .. import private
 from ..codec import Wire
 from ..errors import ConfigurationError, EncodeError
 from ..options import CacheOption
-from ..query.plan import NO_ROW, QueryPlan, Watch
+from ..query import Refusal
+from ..query.plan import NO_ROW, Watch
+from ..stats import Reason
 from .access import Services
 from .engines import EngineInfo
-from .queries import Queries
+from .queries import Queries, strange_options
 from .recognise import key_lookup, unique_lookup
 
 
@@ -29,9 +31,13 @@ class Explanation:
         how: As what: ``"rows"`` (a lookup by primary key), ``"query"`` (asked for, or by a unique
             column), or ``""``.
         why: Why not, or what would have to be done; empty where it is cached.
+        reason: The same in one word, that under which `Stats.reasons` counts it; empty where it is
+            cached, or is left to the database because it says so, or does not ask.
+        stale_ttl: Seconds for which a result may be served that is not the latest; 0.0 where it
+            never is.
         key: The name of its entry, the same in every process; empty where it has none.
         depends_on: For each table what its result depends on: tags (``book.author_id = 5``), or the
-            whole table.
+            whole table; then the tags that it was given by name.
     """
 
     cached: bool
@@ -39,12 +45,17 @@ class Explanation:
     why: str
     key: str
     depends_on: tuple[str, ...]
+    reason: str = ""
+    stale_ttl: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"cached as {self.how}" if self.cached else f"not cached: {self.why}"]
+        name = f" ({self.reason})" if self.reason else ""
+        lines = [f"cached as {self.how}" if self.cached else f"not cached{name}: {self.why}"]
         if self.key:
             lines.append(f"key: {self.key}")
         lines += [f"depends on {one}" for one in self.depends_on]
+        if self.stale_ttl:
+            lines.append(f"may be stale: up to {self.stale_ttl:g} s old (stale_ttl)")
         return "\n".join(lines)
 
 
@@ -57,32 +68,59 @@ def explain(
         ConfigurationError: It is not clear which engine is meant.
     """
     info = _engine(services, engine)
-    option = next((o for o in private.options_given(statement) if isinstance(o, CacheOption)), None)
-    if option is not None and option.mode == "skip":
+    options = {o.mode: o for o in private.options_given(statement) if isinstance(o, CacheOption)}
+    execution: Mapping[str, Any] = getattr(statement, "get_execution_options", dict)()
+    if "skip" in options or execution.get("skip_cache"):
         return Explanation(False, "", "it has the option skip_cache()", "", ())
     mapper = private.subject(statement)
-    caches = mapper is not None and services.models.caches(mapper)
-    if caches and mapper is not None and key_lookup(statement, None, mapper) is not None:
-        return Explanation(True, "rows", "", "", (f"{mapper.local_table}: the rows of these keys",))
+    policy = None if mapper is None else services.models.policy(mapper)
+    if mapper is not None and policy is not None:
+        if key_lookup(statement, None, mapper) is not None:
+            rows = f"{mapper.local_table}: the rows of these keys"
+            return Explanation(True, "rows", "", "", (rows,))
+        if "cache" not in options and policy.query_defaults is not None:
+            options["cache"] = policy.query_defaults
+        elif "cache" not in options and policy.collections and unique_lookup(statement, mapper):
+            options["cache"] = CacheOption("cache")
+    return _executed(execution) or _query(queries, info, statement, options.get("cache"))
+
+
+def _executed(options: Mapping[str, Any]) -> Explanation | None:
+    """What execution options stand in the way."""
+    if options.get("populate_existing"):
+        return _refused("populate_existing wants the database's answer", Reason.RELOAD)
+    strange = strange_options(options)
+    if strange:
+        names = ", ".join(sorted(strange))
+        return _refused(f"it has execution options: {names}", Reason.EXECUTION_OPTION)
+    return None
+
+
+def _query(
+    queries: Queries, info: EngineInfo, statement: Any, option: CacheOption | None
+) -> Explanation:
     state: Any = SimpleNamespace(statement=statement, parameters=None)
-    found = queries.plan(state, info)
+    found = queries.plan(state, info, whole=option is not None and option.stale_ttl > 0)
     if found is None:
-        return Explanation(False, "", "SQLAlchemy has no cache key for it", "", ())
+        return _refused("SQLAlchemy has no cache key for it", Reason.NO_CACHE_KEY)
     _, plan, values = found
-    if not isinstance(plan, QueryPlan):
-        return Explanation(False, "", plan, "", ())
+    if isinstance(plan, Refusal):
+        return _refused(plan.reason, plan.name)
     try:
-        key = plan.digest(values, Wire("")).decode()
+        values = plan.canonical(values, Wire(""))
+        key = plan.digest(values, Wire(""), option.name if option else b"").decode()
     except EncodeError as error:
-        return Explanation(
-            False, "", f"its parameters can't be told apart exactly: {error}", "", ()
-        )
+        return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)
     watches = tuple(_watched(watch, values) for watch in plan.watches)
-    if option is None and not (caches and mapper is not None and unique_lookup(statement, mapper)):
-        return Explanation(
-            False, "", "it does not ask for it: add the option from_cache()", key, watches
-        )
-    return Explanation(True, "query", "", key, watches)
+    if option is None:
+        why = "it does not ask for it: add the option from_cache()"
+        return Explanation(False, "", why, key, watches)
+    watches += tuple(f"the tag {name!r}" for name in option.tags)
+    return Explanation(True, "query", "", key, watches, stale_ttl=option.stale_ttl)
+
+
+def _refused(why: str, reason: Reason) -> Explanation:
+    return Explanation(False, "", why, "", (), reason.value)
 
 
 def _engine(services: Services, engine: Engine | None) -> EngineInfo:

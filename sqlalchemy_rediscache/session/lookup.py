@@ -105,7 +105,8 @@ class Lookups:
         services = self._services
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
-            services.counters.add("bypassed")
+            reason = services.reason(session, unit, access.engine, access.place)
+            services.counters.because("bypassed", reason)
             if permit is not None:
                 unit_of(session).leases[access.place, token, access.region.field] = None
             return None

@@ -133,6 +133,12 @@ class Plans:
         regions = [one for one in mapped if one is not None]
         regions = regions or [one for one in spaces if isinstance(one, Region)]
         own = [one for one in regions if one.only_class and one.mapper.local_table is table]
+        # What a root class loads of its table is the same of every row, whatever its class; what a
+        # subclass has beside it is a value of the result like others.
+        own = own or [
+            one for one in regions
+            if one.mapper.inherits is None and one.mapper.local_table is table
+        ]  # fmt: skip
         if own:
             return Source(table.fullname, own[0], own[0].tagset, own[0])
         if regions:

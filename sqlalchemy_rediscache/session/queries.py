@@ -20,11 +20,14 @@ from .. import private
 from ..codec import Wire
 from ..errors import EncodeError
 from ..keys import Place
-from ..options import DEFAULT_QUERY_TTL, CacheOption
+from ..options import CacheOption
+from ..query import Refusal
 from ..query.plan import QueryPlan, plan_of
-from ..query_path import Found, QueryPath, Rules, Wanted
+from ..query_entry import Found, Rules, Wanted
+from ..query_path import QueryPath
 from ..read_path import Permit
 from ..row import Row
+from ..stats import Reason
 from ..store import QueryScripts, Watched
 from .access import Access, Services
 from .engines import EngineInfo
@@ -32,13 +35,19 @@ from .fetch import fetch
 from .hydrate import hydrate_all
 from .plans import Plans
 from .recognise import unique_lookup
-from .unit import Unit, known_unit, unit_of
+from .unit import Unit, has_committed, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
      "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
 )  # fmt: skip
+DEFAULTS = "_rediscache_query_defaults"
+"""The attribute of a class of sessions that says how their queries are cached."""
+
 _PLAN = "_rediscache_plan"
+_UNASKED = CacheOption("cache")
+_NAMED = b"named"
+"""The set of columns, in the place of one, that the tags with names are of."""
 
 logger = logging.getLogger("sqlalchemy_rediscache")
 
@@ -70,30 +79,48 @@ class Queries:
         options = _options(state)
         if "skip" in options or state.execution_options.get("skip_cache"):
             return None
-        if "cache" not in options and not self._unasked(state):
+        option = self._asked(state, options)
+        if option is None:
             return None
-        if not _understood(state) or private.has_listeners_after(state):
-            return None
+        reason = _objection(state)
+        if reason is not None:
+            return self._bypassed(reason)
         session = state.session
         engine = self._engine(session, state)
         if engine is None:
-            return None
+            return self._bypassed(Reason.BINDING)
         if private.wants_autoflush(state) and private.dirty(session):
             private.autoflush(session)
         if not private.begin(session):
             return None
-        query = self._query(state, engine, options)
-        return None if query is None else self._answer(query)
+        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
+        query = self._query(state, engine, option, refresh=refresh)
+        return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
 
-    def _unasked(self, state: ORMExecuteState) -> bool:
-        """Is it cached without being asked for: a collection, a lookup by a unique column?"""
+    def _bypassed(self, reason: Reason) -> Result[Any] | None:
+        self._services.counters.because("query_bypassed", reason)
+        return None
+
+    def _asked(
+        self, state: ORMExecuteState, options: Mapping[str, CacheOption]
+    ) -> CacheOption | None:
+        """How it is to be cached: as it says, or, without being asked, where its class says so."""
+        option = options.get("cache")
+        if option is not None:
+            # What the objects of a result lead to are entries of their own.
+            return option.plain if state.is_relationship_load else option
         mapper = private.subject(state.statement)
-        if mapper is None:
-            return False
-        policy = self._services.models.policy(mapper)
-        if policy is None or not policy.collections:
-            return False
-        return bool(state.is_relationship_load) or unique_lookup(state.statement, mapper)
+        policy = None if mapper is None else self._services.models.policy(mapper)
+        if mapper is None or policy is None:
+            return None
+        if state.is_relationship_load:
+            return _UNASKED if policy.collections else None
+        if state.is_column_load:
+            return None
+        default = policy.query_defaults or getattr(state.session, DEFAULTS, None)
+        if default is None and policy.collections and unique_lookup(state.statement, mapper):
+            return _UNASKED
+        return default
 
     def _engine(self, session: Session, state: ORMExecuteState) -> EngineInfo | None:
         """The engine that the statement is sent to; None where the cache has no say."""
@@ -109,8 +136,13 @@ class Queries:
 
     # -- what it is ---------------------------------------------------------------------------
 
-    def plan(self, state: ORMExecuteState, engine: EngineInfo) -> tuple[Any, Any, Any] | None:
-        """The compiled statement, its plan (or why there is none), and its parameters' values."""
+    def plan(
+        self, state: ORMExecuteState, engine: EngineInfo, *, whole: bool
+    ) -> tuple[Any, QueryPlan | Refusal, Mapping[str, Any]] | None:
+        """The compiled statement, its plan (or why there is none), and its parameters' values.
+
+        With `whole` its entries hold their entities, too, see `plan_of`.
+        """
         found = private.compile_with_values(state, engine.dialect, engine.compiled)
         if found is None:
             return None
@@ -118,11 +150,15 @@ class Queries:
         kept = compiled.__dict__.get(_PLAN)
         version = self._services.models.version
         if kept is None or kept[0] is not version:
-            plan = self._planned(state.statement, compiled, engine)
-            kept = compiled.__dict__[_PLAN] = (version, plan)
-        return compiled, kept[1], values
+            kept = compiled.__dict__[_PLAN] = (version, {})
+        plan = kept[1].get(whole)
+        if plan is None:
+            plan = kept[1][whole] = self._planned(state.statement, compiled, engine, whole=whole)
+        return compiled, plan, values
 
-    def _planned(self, statement: Any, compiled: Any, engine: EngineInfo) -> QueryPlan | str:
+    def _planned(
+        self, statement: Any, compiled: Any, engine: EngineInfo, *, whole: bool
+    ) -> QueryPlan | Refusal:
         try:
             return plan_of(
                 statement,
@@ -130,47 +166,55 @@ class Queries:
                 engine.dialect,
                 lambda table: self._plans.source(table, engine),
                 self._services.max_bytes,
+                whole=whole,
             )
         except Exception as error:  # noqa: BLE001 (no read may fail for want of a plan)
             logger.warning("a statement can't be cached, which is a fault of the cache: %r", error)
-            return f"the cache failed to understand it: {error!r}"
+            return Refusal(f"the cache failed to understand it: {error!r}", Reason.FAULT)
 
     def _query(
-        self, state: ORMExecuteState, engine: EngineInfo, options: Mapping[str, CacheOption]
-    ) -> _Query | None:
-        found = self.plan(state, engine)
-        if found is None or not isinstance(found[1], QueryPlan):
-            self._services.counters.add("query_bypassed")
-            return None
+        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption, *, refresh: bool
+    ) -> _Query | Reason:
+        found = self.plan(state, engine, whole=option.stale_ttl > 0)
+        if found is None:
+            return Reason.NO_CACHE_KEY
         compiled, plan, values = found
+        if isinstance(plan, Refusal):
+            return plan.name
+        try:
+            values = plan.canonical(values, self._wire)
+            digest = plan.digest(values, self._wire, option.name)
+        except EncodeError:
+            return Reason.PARAMETER
         session = state.session
         unit = known_unit(session)
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
-        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
+        on: list[tuple[Place, bytes, Sequence[bytes]]] = [
+            (
+                engine.place(watch.source.space, namespace, schema_map),
+                watch.source.tagset.name,
+                watch.tags(values),
+            )
+            for watch in plan.watches
+        ]
+        if option.words:
+            on.append((self._services.named_tags, _NAMED, option.words))
         watched, lease, wait = [], True, True
-        for watch in plan.watches:
-            place = engine.place(watch.source.space, namespace, schema_map)
+        for place, tagset, tags in on:
             permit = self._permit(session, unit, engine, place, refresh=refresh)
             if permit is None:
-                self._services.counters.add("query_bypassed")
-                return None
+                return self._services.reason(session, unit, engine, place)
             lease, wait = lease and permit.lease, wait and permit.wait
             stamp = b"" if permit.stamp == b"?" else permit.stamp
-            tags = watch.tags(values)
-            watched.append(Watched(*place, watch.source.tagset.name, tags, stamp))
-        try:
-            digest = plan.digest(values, self._wire)
-        except EncodeError:
-            self._services.counters.add("query_bypassed")
-            return None
+            watched.append(Watched(*place, tagset, tags, stamp))
         places = [
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]
         wanted = Wanted(digest, plan.layout, watched, places, self._is_direct(state, plan))
-        ttl = options["cache"].ttl if "cache" in options else DEFAULT_QUERY_TTL
         scripts = self._services.query_scripts(engine.is_async)
-        rules = Rules(ttl, lease, wait, refresh)
+        stale = option.stale_ttl if lease and not refresh and _may_be_older(session, watched) else 0
+        rules = Rules(option.ttl, lease, wait, refresh, int(stale * 1000))
         return _Query(state, engine, compiled, plan, wanted, rules, scripts)
 
     def _permit(
@@ -229,7 +273,7 @@ class Queries:
             took = time.monotonic() - began
             if not unit_of(state.session).closed:
                 kept = True
-                self._path.keep(query.scripts, query.wanted, found, rows, query.rules.ttl, took)
+                self._path.keep(query.scripts, query.wanted, found, rows, query.rules, took)
         finally:
             if not kept:
                 self._path.give_back(query.scripts, query.wanted, found)
@@ -242,10 +286,29 @@ def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
     return {option.mode: option for option in given if isinstance(option, CacheOption)}
 
 
-def _understood(state: ORMExecuteState) -> bool:
-    """Is nothing asked for by execution options that could change what the statement returns?"""
+def _may_be_older(session: Session, watched: Sequence[Watched]) -> bool:
+    """May it be served what is not the latest, where the query allows it?
+
+    Not within a snapshot, which sees one moment, and not after a commit of its own, which it would
+    miss. (A transaction that has written is told by its permit, which has no lease.)
+    """
+    return not has_committed(session) and not any(one.stamp for one in watched)
+
+
+def strange_options(options: Mapping[str, Any]) -> set[str]:
+    """Execution options that could change what a statement returns."""
+    strange = options.keys() - _HARMLESS_OPTIONS
+    return {one for one in strange if not private.of_subquery_load(one)} if strange else strange
+
+
+def _objection(state: ORMExecuteState) -> Reason | None:
+    """What is asked for beside the statement that could change what it returns."""
     if private.is_user_refresh(state) or private.populates_existing(state):
-        return False
-    if private.checks_version(state) or private.identity_token(state) is not None:
-        return False
-    return not state.execution_options.keys() - _HARMLESS_OPTIONS
+        return Reason.RELOAD
+    if private.checks_version(state):
+        return Reason.LOCKING
+    if private.identity_token(state) is not None:
+        return Reason.BINDING
+    if strange_options(state.execution_options):
+        return Reason.EXECUTION_OPTION
+    return Reason.LISTENER if private.has_listeners_after(state) else None

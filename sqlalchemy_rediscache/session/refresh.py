@@ -37,7 +37,8 @@ class Refreshes:
         unit = known_unit(session)
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
-            services.counters.add("bypassed")
+            reason = services.reason(session, unit, access.engine, access.place)
+            services.counters.because("bypassed", reason)
             return False
         whole = private.loads_by_key(state.mapper, wanted)
         if not whole:  # the statement to come asks for less than a row: it can't fill one

@@ -134,7 +134,8 @@ class Statements:
         permit = services.permit(session, unit, access, refresh=refresh)
         wrote = unit.writes.wrote if unit is not None else None
         if permit is None or (wrote and any(wrote(access.place, name) for name in lookup.tokens)):
-            services.counters.add("bypassed")
+            reason = services.reason(session, unit, access.engine, access.place)
+            services.counters.because("bypassed", reason)
             return None
         expected = _expected(unit, access, lookup.tokens)
         if expected is not None:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from ..store import Scripts
 from .access import Services
 from .engine_events import EngineEvents
-from .unit import Unit, end_unit, known_unit, unit_of
+from .unit import Unit, end_unit, known_unit, note_commit, unit_of
 
 
 class Transactions:
@@ -50,6 +50,8 @@ class Transactions:
         unit = known_unit(session)
         if unit is None or _in_savepoint(session):
             return
+        if unit.wrote:
+            note_commit(session)
         if unit.writes and unit.writes.token == b"" and self._engine_events.hand_over(unit):
             end_unit(session)  # the database's transaction is somebody else's, and goes on
             return

@@ -16,6 +16,7 @@ from ..write_path import WriteSet
 from .view import View
 
 _KEY = "_rediscache_unit"
+_COMMITTED = "_rediscache_committed"
 
 
 class Unit:
@@ -106,6 +107,16 @@ def known_unit(session: Session) -> Unit | None:
     """The unit of the session's transaction, if it has one."""
     unit: Unit | None = session.__dict__.get(_KEY)
     return unit
+
+
+def note_commit(session: Session) -> None:
+    """A transaction of the session that had written something was committed."""
+    session.__dict__[_COMMITTED] = True
+
+
+def has_committed(session: Session) -> bool:
+    """Has the session committed writes, ever?"""
+    return _COMMITTED in session.__dict__
 
 
 def end_unit(session: Session) -> Unit | None:

@@ -1,7 +1,7 @@
 """Redis: the only package that imports it. Connections, scripts and their typed callers."""
 
 from .answers import HeldRows, Lease, LockWanted, Published, Reading, State, Touched
-from .queries import Asked, Keep, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
+from .queries import Asked, Keep, KeptEntry, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
 from .scripts import Scripts
 from .store import Store, StoreSettings
 
@@ -9,6 +9,7 @@ __all__ = [
     "Asked",
     "HeldRows",
     "Keep",
+    "KeptEntry",
     "KeptRow",
     "Lease",
     "LockWanted",

@@ -117,7 +117,7 @@ class Script(NamedTuple):
     sha: bytes
 
 
-_WITH_TAGS = frozenset({"lock", "release", "invalidate", "ask", "keep"})
+_WITH_TAGS = frozenset({"lock", "release", "invalidate", "ask", "keep", "untag"})
 
 
 def load_script(name: str) -> Script:

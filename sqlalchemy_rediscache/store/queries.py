@@ -71,6 +71,10 @@ class Asked(NamedTuple):
     entry: bytes
     left_ms: int
     """Milliseconds that the entry has left; below 0 where there is none."""
+    age_ms: int = -1
+    """Milliseconds since the entry was last known to be right; below 0 where that is not kept."""
+    good: bytes = b""
+    """When that was, as `vouch` wants it."""
 
 
 class RowsWanted(NamedTuple):
@@ -80,6 +84,16 @@ class RowsWanted(NamedTuple):
     prefix: bytes
     field: bytes
     names: Sequence[bytes]
+
+
+class KeptEntry(NamedTuple):
+    """An entry to keep: its key, value (b"" for none), TTL, and the time after it."""
+
+    key: bytes
+    value: bytes
+    ttl_ms: int
+    stale_ms: int
+    """Milliseconds after its TTL, or after a write has ended it, in which it may be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +114,8 @@ class Keep:
         watched: The region.
         generation: The generation that `ask` reported.
         on: What it said the result depends on there.
-        entry: Key, value and TTL in milliseconds of the entry; None with regions that are not its
-            home, b"" as the value gives the lease back.
+        entry: The entry; None with regions that are not its home. With b"" as its value the lease
+            is given back; with 0 as its TTL, too, what was there is left.
         field: The field of the rows.
         words_field: The field of the rows' tags.
         rows: The rows.
@@ -110,7 +124,7 @@ class Keep:
     watched: Watched
     generation: bytes
     on: bytes
-    entry: tuple[bytes, bytes, int] | None
+    entry: KeptEntry | None
     field: bytes
     words_field: bytes
     rows: Sequence[KeptRow]
@@ -143,6 +157,7 @@ class QueryScripts:
         *,
         lease: bool,
         refresh: bool,
+        stale_ms: int = 0,
     ) -> tuple[list[Asked], list[list[bytes | State]]]:
         """Ask for an entry, what it depends on, and rows, all in one round trip.
 
@@ -156,6 +171,7 @@ class QueryScripts:
             rows: Rows that the entry is expected to name.
             lease: Ask for the right to keep what is loaded where there is no entry.
             refresh: Act as if there were none.
+            stale_ms: Milliseconds for which it may be served after it was last known to be right.
         """
         calls = [self._rows_call(wanted, token) for wanted in rows]
         leased = self.scripts.calls.lease_ms if lease else b"0"
@@ -165,16 +181,16 @@ class QueryScripts:
                 keys.append(one.entry_key(digest))
             arguments = [
                 leased, self.scripts.calls.max_bytes, one.stamp,
-                b"1" if refresh else b"0", one.tagset, *one.tags,
+                b"1" if refresh else b"0", one.tagset,
+                b"%d" % stale_ms if index == 0 else b"0", *one.tags,
             ]  # fmt: skip
             calls.append(Call("ask", keys, b"", token, arguments))
         replies = self.scripts.calls.run(calls)
         found = [_rows(reply, len(one.names)) for reply, one in zip(replies, rows, strict=False)]
         asked = []
         for one, reply in zip(watched, replies[len(rows) :], strict=True):
-            state, generation, stamp, busy, on, entry, left_ms = reply
-            found_state = QueryState(state)
-            asked.append(Asked(found_state, generation, stamp, bool(busy), on, entry, left_ms))
+            state, generation, stamp, busy, *more = reply
+            asked.append(Asked(QueryState(state), generation, stamp, bool(busy), *more))
             self.scripts.calls.generations[one.guard] = reply[1]
         return asked, found
 
@@ -184,6 +200,36 @@ class QueryScripts:
         # the stamp is asked for so that one row comes in the form of many
         arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field]
         return Call("read", keys, known, token, arguments)
+
+    def vouch(self, guard: bytes, entry: bytes, good: bytes, ago_ms: int) -> None:
+        """Note that an entry was in force some time ago (script ``vouch``); nobody waits.
+
+        Args:
+            guard: The guard of its home.
+            entry: Its key.
+            good: When it was last known to be right, as `ask` said.
+            ago_ms: Milliseconds since before it was asked for.
+
+        Raises:
+            CacheUnavailable: It could not be sent.
+        """
+        call = Call("vouch", [guard, entry], b"", self.new_token(), [good, b"%d" % ago_ms])
+        self.scripts.calls.post([call], lambda replies: None)
+
+    def untag(self, guard: bytes, prefix: bytes, tags: Sequence[bytes]) -> None:
+        """End every entry that depends on named tags (script ``untag``).
+
+        Args:
+            guard: The guard of the named tags.
+            prefix: What stands before their keys.
+            tags: The tags.
+
+        Raises:
+            CacheUnavailable: Redis did not answer: they may be in force still.
+        """
+        keys = [guard, prefix + b"tags"]
+        call = Call("untag", keys, b"", self.new_token(), [b" ".join(tags)])
+        self.scripts.calls.generations[guard] = self.scripts.calls.run([call])[0]
 
     def keep(
         self, kept: Sequence[Keep], token: bytes, told: Callable[[int | None, int], None]
@@ -202,13 +248,14 @@ class QueryScripts:
         calls = []
         for one in kept:
             watched = one.watched
-            entry, value, ttl_ms = one.entry or (watched.guard, b"", 0)
+            entry = one.entry or KeptEntry(watched.guard, b"", 0, 0)
             names = [b"%b%b:%b" % (watched.prefix, one.generation, row.name) for row in one.rows]
-            arguments = [one.on, value, integer(ttl_ms), b"%d" % len(watched.tags), *watched.tags,
+            arguments = [one.on, entry.value, integer(entry.ttl_ms), integer(entry.stale_ms),
+                         b"%d" % len(watched.tags), *watched.tags,
                          one.field, one.words_field]  # fmt: skip
             for row in one.rows:
                 arguments += (row.value, integer(row.ttl_ms), row.words)
-            keys = [watched.guard, watched.tags_key, entry, *names]
+            keys = [watched.guard, watched.tags_key, entry.key, *names]
             calls.append(Call("keep", keys, one.generation, token, arguments))
 
         def answered(replies: list[Any] | None) -> None:

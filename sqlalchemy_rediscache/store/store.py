@@ -83,7 +83,7 @@ class Store:
                 transport,
                 self.server,
                 self.tokens,
-                ("read", "fill", "lock", "release", "invalidate", "ask", "keep"),
+                ("read", "fill", "lock", "release", "invalidate", "ask", "keep", "untag", "vouch"),
                 lock_ttl=self._settings.lock_ttl,
                 lease_ttl=self._settings.lease_ttl,
                 max_bytes=self._settings.max_bytes,

@@ -177,9 +177,6 @@ ROWS: dict[str, Any] = {
     "no row": select(Author.id, Book).join(Author.books).where(Author.id == 4),
 }  # fmt: skip
 
-# A column whose type SQLAlchemy does not know may be left to the database.
-UNTYPED = ("aggregates", "exists as a column", "null, true, bytes")
-
 POLYMORPHIC: dict[str, Any] = {
     "one table, root": select(Vehicle).order_by(Vehicle.id),
     "one table, subclass": select(Car).order_by(Car.id),
@@ -220,7 +217,7 @@ def test_entities(stage: Stage, name: str) -> None:
 def test_eager_loading(stage: Stage, name: str) -> None:
     """What a loader option loads is loaded, in order, when the query comes from the cache."""
     count = check(stage, _unique(EAGER[name]))
-    assert count.statements == [] or name == "subqueryload"
+    assert count.statements == []
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -230,7 +227,7 @@ def test_rows(stage: Stage, name: str) -> None:
     if not hasattr(statement, "options"):
         statement = select(statement.subquery())
     count = check(stage, _all(statement))
-    assert count.statements == [] or name in UNTYPED
+    assert count.statements == []
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -248,7 +245,8 @@ def test_mappings(stage: Stage, name: str) -> None:
     if name not in ("the same name twice", "twice the same"):
         check(stage, run)
     check(stage, lambda session: session.execute(statement).first())
-    check(stage, lambda session: session.execute(statement).columns(0).all())
+    if name != "exists as a column":  # SQLAlchemy calls it by the address of an object there
+        check(stage, lambda session: session.execute(statement).columns(0).all())
 
 
 @pytest.mark.parametrize("name", POLYMORPHIC)

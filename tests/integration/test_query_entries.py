@@ -16,7 +16,19 @@ from sqlalchemy.orm import Session, aliased, defer, sessionmaker
 
 from sqlalchemy_rediscache import from_cache, refresh_cache
 from tests.fix_caches import CacheMaker
-from tests.integration.library import Author, Base, Book, Diary, Member, Tag, populated
+from tests.integration.library import (
+    Animal,
+    Author,
+    Base,
+    Book,
+    Car,
+    Cat,
+    Diary,
+    Member,
+    Tag,
+    Vehicle,
+    populated,
+)
 from tests.integration.shown import Run, again, check, fresh, hits, outcome, warmed
 from tests.integration.stage import Stage
 from tests.servers import Database
@@ -301,6 +313,29 @@ def test_entities_live_once(stage: Stage, redis_client: redis.Redis) -> None:
     _, count = again(stage, lambda session: session.get_one(Book, 3))
     assert count.statements == []
     assert _everything(redis_client).count(b"three") == 1
+
+
+@pytest.mark.parametrize("root", [Vehicle, Animal], ids=["one table", "joined"])
+def test_entities_of_a_hierarchy_live_once(
+    stage: Stage, redis_client: redis.Redis, root: Any
+) -> None:
+    """What the root of a hierarchy loads is in the row cache, of all classes, and serves get()."""
+    sub: Any = {Vehicle: Car, Animal: Cat}[root]
+    for statement in (select(root).order_by(root.id), select(sub).order_by(sub.id)):
+        assert check(stage, _read(statement)).statements == []
+    _, count = again(stage, lambda session: session.get_one(root, 2))
+    assert count.statements == []
+    with stage.Plain() as session:
+        name = session.get_one(root, 2).name
+    values = [value for key, _, value in _fields(redis_client) if b"q:" in key]
+    assert len(values) > 2
+    assert not any(b"\xa1" + name.encode() in value for value in values)
+    with stage.Session.begin() as session:
+        session.get_one(root, 2).name = "changed"
+    fresh(stage, _read(select(root).order_by(root.id)), _read(select(sub).order_by(sub.id)))
+    with stage.Session.begin() as session:
+        session.delete(session.get_one(root, 2))
+    fresh(stage, _read(select(root).order_by(root.id)), _read(select(sub).order_by(sub.id)))
 
 
 def test_a_write_through_row_serves_the_query_again(stage: Stage) -> None:

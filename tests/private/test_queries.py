@@ -80,6 +80,24 @@ def test_parameters_are_found_by_their_order(filled: Engine) -> None:
     assert private.parameter_types(compiled).keys() == values.keys()
 
 
+def test_the_lists_of_an_in_are_known(filled: Engine) -> None:
+    """The parameter of an IN, within subqueries too, and no parameter that is used elsewhere."""
+    cache: LRUCache[Any, Any] = LRUCache(10)
+    both: Any = bindparam("both", [1], expanding=True)
+    inner = select(Parent.id).where(Parent.id.not_in([5, 6]))
+    statement = select(Parent).where(
+        Parent.name == "a",
+        Parent.id.in_([1, 2]),
+        Parent.id.in_(inner),
+        Parent.id.in_(both),
+        func.abs(both) == 1,
+    )
+    found = _form(filled, statement, cache)
+    assert found is not None
+    compiled, values = found
+    assert sorted(values[name] for name in private.in_lists(compiled)) == [[1, 2], [5, 6]]
+
+
 def test_what_result_columns_stand_for(filled: Engine) -> None:
     """Columns stay columns, of their alias if they have one; labels give what they label."""
     alias = aliased(Parent)

@@ -26,6 +26,7 @@ from sqlalchemy.orm import (
     joinedload,
     load_only,
     selectinload,
+    subqueryload,
     undefer,
     with_loader_criteria,
 )
@@ -304,3 +305,13 @@ def test_attributes_are_counted() -> None:
     column: Any = Kennel.__table__.c.animal_id
     mapper.add_property("added", column)
     assert private.property_count(mapper) == before + 1
+
+
+def test_the_options_of_subquery_loads_are_known(session: Session, watch: Watch) -> None:
+    """subqueryload() keeps its state in execution options, all of which are recognised."""
+    seen = watch(session, lambda state: list(state.execution_options))
+    session.scalars(select(Parent).options(subqueryload(Parent.children))).all()
+    options = {one for found in seen for one in found}
+    found = {one for one in options if private.of_subquery_load(one)}
+    assert {one[0] for one in found} == {"orig_query", "subquery_rewritten_path"}
+    assert all(isinstance(one, str) for one in options - found)

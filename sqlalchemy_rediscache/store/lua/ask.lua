@@ -4,11 +4,14 @@
 --          [6] lease ms, 0 to ask for no lease  [7] most bytes of an entry
 --          [8] '' or the stamp of the region that must still be in force (an older snapshot)
 --          [9] '1' to act as if the entry were absent  [10] the set of columns that tags are of
---          [11..] the tags that the query depends on here; none when on the whole region
--- Returns: {state, generation, stamp, busy, depends, entry, ms it has left}: state 0 there, 1 leased to the caller,
---          2 a write is under way (load, don't keep), 3 being loaded by another, 4 absent and no
---          lease asked for, 6 other stamp; stamp and busy as `read` gives them; depends what an
---          entry must carry that is loaded after this call, '' in states 2 and 6.
+--          [11] ms that the entry may be served after it was last known to be right, 0 for none
+--          [12..] the tags that the query depends on here; none when on the whole region
+-- Returns: {state, generation, stamp, busy, depends, entry, ms it has left}: state 0 there, 1 leased
+--          to the caller, 2 a write is under way (load, don't keep), 3 being loaded by another, 4
+--          absent and no lease asked for, 6 other stamp; stamp and busy as `read` gives them;
+--          depends what an entry must carry that is loaded after this call, '' in states 2 and 6.
+--          Where [11] is not 0 and that is known of the entry, two more: ms since it was last known
+--          to be right, and when that was; the entry is given in all states but 6 then.
 -- Invariant: an entry is there only with what it depended on before it was loaded; the caller
 --          serves it only when that, of every region that it depends on, is what it is now.
 local seen = survey()
@@ -18,38 +21,58 @@ local busy = (seen.rows or seen.region or seen.quarantine) and 1 or 0
 if ARGV[8] ~= '' and ARGV[8] ~= seen.stamp then
   return {6, current, seen.stamp, busy, '', '', -1}
 end
-local wanted = {unpack(ARGV, 11)}
+local wanted = {unpack(ARGV, 12)}
 if #wanted > 0 then
   adopt(seen, ARGV[10])
 end
 local on = depends(current, seen, wanted)
-if not on then
-  return {2, current, seen.stamp, busy, '', '', -1}
+local entry, stale_ms = KEYS[3], tonumber(ARGV[11])
+if not entry or (not on and stale_ms == 0) then
+  return {on and 0 or 2, current, seen.stamp, busy, on or '', '', -1}
 end
-local entry = KEYS[3]
-if not entry then
-  return {0, current, seen.stamp, busy, on, '', -1}
-end
-local found = redis.pcall('HMGET', entry, 'on', 'value', 'lease')
+local found = redis.pcall('HMGET', entry, 'on', 'value', 'lease', 'until', 'good')
 if found.err then
   redis.call('DEL', entry)
-  found = {false, false, false}
+  found = {false, false, false, false, false}
 end
-if found[1] == on and found[2] and ARGV[9] ~= '1' and #found[2] <= tonumber(ARGV[7]) then
-  return {0, current, seen.stamp, busy, on, found[2], redis.call('PTTL', entry)}
+local value = found[2] and #found[2] <= tonumber(ARGV[7]) and found[2]
+local ends = stale_ms > 0 and found[4] and tonumber(found[4])
+local there = on and found[1] == on and value and ARGV[9] ~= '1' and (not ends or clock() < ends)
+
+local function answer(state)
+  local left = -1
+  if there then
+    left = ends and ends - clock() or redis.call('PTTL', entry)
+  end
+  local reply = {state, current, seen.stamp, busy, on or '', there and value or '', left}
+  local since = stale_ms > 0 and value and found[5] and string.match(found[5], '^%d+')
+  if since then
+    reply[6], reply[8], reply[9] = value, clock() - tonumber(since), found[5]
+  end
+  return reply
+end
+
+if there then
+  return answer(0)
+end
+if not on then
+  return answer(2)
 end
 if lease_ms == 0 then
-  return {4, current, seen.stamp, busy, on, '', -1}
+  return answer(4)
 end
 if found[3] then
   local owner, expiry = string.match(found[3], '^(.*)|(%d+)$')
   if owner ~= token and tonumber(expiry) > clock() then
-    return {3, current, seen.stamp, busy, on, '', -1}
+    return answer(3)
   end
 end
-redis.call('HSET', entry, 'lease', token .. '|' .. (clock() + lease_ms))
 redis.call('PEXPIRE', guard, 2592000000)
+redis.call('HSET', entry, 'lease', token .. '|' .. (clock() + lease_ms))
+if stale_ms > 0 then
+  redis.call('HSET', entry, 'since', clock())
+end
 if redis.call('PTTL', entry) < lease_ms then
   redis.call('PEXPIRE', entry, lease_ms)
 end
-return {1, current, seen.stamp, busy, on, '', -1}
+return answer(1)

@@ -4,7 +4,8 @@
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
 --          [6] what the entry depended on in this region before it was loaded
 --          [7] the entry: what it depends on here, its value ('' gives the lease back), its TTL in
---          [8] ms  [9] how many tags follow, then the tags  then, once: the field of the rows,
+--          [8] ms (0, and no value: what was there is left)  [9] ms that it may be served after it
+--          ended  [10] how many tags follow, then the tags  then, once: the field of the rows,
 --          the field of their tags; then for each row: the value, its TTL in ms, its tags
 -- Returns: {1 when the entry was kept, how many rows were}.
 -- Invariant: a row is kept only while nothing that the entry depends on here has changed since
@@ -17,21 +18,30 @@ end
 local kept, filled = 0, 0
 local entry = KEYS[3]
 if entry ~= guard then
-  local lease = redis.pcall('HGET', entry, 'lease')
-  if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then
-    redis.call('DEL', entry)
+  local was = redis.pcall('HMGET', entry, 'lease', 'since')
+  if not was.err and was[1] and string.match(was[1], '^(.*)|%d+$') == token then
+    local ttl, stale = tonumber(ARGV[8]), tonumber(ARGV[9])
+    if ARGV[7] == '' and ttl == 0 then
+      redis.call('HDEL', entry, 'lease', 'since')
+    else
+      redis.call('DEL', entry)
+    end
     if ARGV[7] ~= '' then
       redis.call('HSET', entry, 'on', ARGV[6], 'value', ARGV[7])
-      redis.call('PEXPIRE', entry, ARGV[8])
+      if stale > 0 and was[2] then
+        -- it was loaded after that moment, so that it was right at it or later
+        redis.call('HSET', entry, 'until', clock() + ttl, 'good', was[2] .. '.' .. token)
+      end
+      redis.call('PEXPIRE', entry, ttl + stale)
       kept = 1
     end
   end
 end
-local count = tonumber(ARGV[9])
-if #KEYS == 3 or depends(gen, survey(), {unpack(ARGV, 10, 9 + count)}) ~= ARGV[6] then
+local count = tonumber(ARGV[10])
+if #KEYS == 3 or depends(gen, survey(), {unpack(ARGV, 11, 10 + count)}) ~= ARGV[6] then
   return {kept, 0}
 end
-local at = 10 + count
+local at = 11 + count
 local field, words = ARGV[at], ARGV[at + 1]
 for i = 4, #KEYS do
   local row, of = KEYS[i], at + 2 + (i - 4) * 3
