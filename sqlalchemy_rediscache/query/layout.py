@@ -154,6 +154,8 @@ def layout_of(
     """
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
+        if isinstance(column, str):
+            return f"{column}: a column that is selected twice is rendered without its source"
         if shows_withheld(column):
             return f"{column} is kept out of Redis (info={{'cache': False}})"
         if isinstance(column, Column):

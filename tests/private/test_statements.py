@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    event,
     func,
     inspect,
     select,
@@ -304,3 +305,30 @@ def test_attributes_are_counted() -> None:
     column: Any = Kennel.__table__.c.animal_id
     mapper.add_property("added", column)
     assert private.property_count(mapper) == before + 1
+
+
+def test_what_listeners_have_set(session: Session, watch: Watch) -> None:
+    """Options that a listener sets are in neither of those that the state tells of."""
+    changes: dict[str, Any] = {}
+    event.listen(session, "do_orm_execute", lambda state: state.update_execution_options(**changes))
+    found = watch(
+        session,
+        lambda state: (
+            dict(private.listeners_options(state)),
+            "autoflush" in state.execution_options,
+            private.wants_autoflush(state),
+        ),
+    )
+    session.scalars(select(Child)).all()
+    changes["autoflush"] = False
+    session.scalars(select(Child)).all()
+    assert found == [({}, False, True), ({"autoflush": False}, False, True)]
+
+
+def test_who_wants_tuples(session: Session, watch: Watch) -> None:
+    """`only_return_tuples()` of a `Query` is told from others."""
+    found = watch(session, private.returns_tuples)
+    session.query(Child).all()
+    session.query(Child).only_return_tuples(True).all()
+    session.scalars(select(Child)).all()
+    assert found == [False, True, False]
