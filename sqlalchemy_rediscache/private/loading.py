@@ -90,7 +90,9 @@ def replay_any(state: ORMExecuteState, cursor: ReplayedCursor, rows: Sequence[An
     metadata = SimpleResultMetaData(
         [entry[0] for entry in columns], [tuple(entry[2]) for entry in columns]
     )
-    return IteratorResult(metadata, iter([tuple(row) for row in rows]))
+    made: Any = IteratorResult(metadata, iter([tuple(row) for row in rows]))
+    made.context = cursor.context  # `Query.instances()` asks it
+    return made  # type: ignore[no-any-return]
 
 
 def cursor_of(result: CursorResult[Any], rows: Sequence[Any]) -> ReplayedCursor:

@@ -294,3 +294,15 @@ def test_a_column_that_the_statement_lacks(factory: sessionmaker[Session]) -> No
     for _ in range(2):
         with factory() as session, pytest.raises(exc.NoSuchColumnError, match=r"writer\.name"):
             session.execute(statement.options(from_cache())).all()
+
+
+@pytest.mark.filterwarnings("ignore:The Query.instances|Using the Query.instances")
+def test_objects_of_a_core_result(factory: sessionmaker[Session]) -> None:
+    """`Query.instances()` takes the rows of a table from the cache as it does those of a cursor."""
+    table: Any = Writer.__table__
+    statement = select(table).order_by(table.c.id).options(from_cache())
+    for _ in range(2):
+        with factory() as session:
+            result: Any = session.execute(statement)
+            names = [writer.name for writer in session.query(Writer).instances(result)]
+            assert names == ["ann", "bob"]
