@@ -37,8 +37,14 @@ class Entity:
     columns: tuple[tuple[int, int], ...]
 
     def values(self, row: Sequence[Any]) -> list[Any] | None:
-        """The region's values in a row of the result; None where the row has no such entity."""
+        """The region's values in a row of the result; None where the row has no such entity.
+
+        Raises:
+            EncodeError: A part of its primary key is NULL: it has no name in Redis.
+        """
         if any(row[place] is None for place in self.keys):
+            if any(row[place] is not None for place in self.places):
+                raise EncodeError("a primary key in the result is NULL in part")
             return None
         return [row[place] for place in self.places]
 
@@ -83,6 +89,8 @@ class Layout:
             for row in rows:
                 values = entity.values(row)
                 if values is None:
+                    if self.single is not None:  # `joined` could not tell it among the others
+                        raise EncodeError("a row of the result has no entity")
                     own.append(None)
                     continue
                 key = entity.region.key_of(values)

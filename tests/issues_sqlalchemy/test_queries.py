@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, bindparam, event, exc, select
+from sqlalchemy import Engine, ForeignKey, bindparam, event, exc, insert, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -62,6 +62,14 @@ class Page(CacheMixin, Base):
     __tablename__ = "page"
     id: Mapped[int] = mapped_column(primary_key=True)
     chapter_id: Mapped[int] = mapped_column(ForeignKey("chapter.id"))
+
+
+class Edge(CacheMixin, Base):
+    """Has a primary key that may be NULL in part, which SQLite allows."""
+
+    __tablename__ = "edge"
+    start: Mapped[int] = mapped_column(primary_key=True)
+    end: Mapped[int | None] = mapped_column(primary_key=True, nullable=True)
 
 
 @pytest.fixture
@@ -306,3 +314,26 @@ def test_objects_of_a_core_result(factory: sessionmaker[Session]) -> None:
             result: Any = session.execute(statement)
             names = [writer.name for writer in session.query(Writer).instances(result)]
             assert names == ["ann", "bob"]
+
+
+def test_a_primary_key_that_is_null_in_part(factory: sessionmaker[Session]) -> None:
+    """Such a row is in the result like others."""
+    statement = select(Edge).where(Edge.start == 1).options(from_cache())
+    with factory() as session, session.begin():
+        session.execute(insert(Edge), [{"start": 1, "end": None}, {"start": 1, "end": 2}])
+    for _ in range(3):
+        with factory() as session:
+            found = {(edge.start, edge.end) for edge in session.scalars(statement)}
+            assert found == {(1, None), (1, 2)}
+            assert (
+                len(session.execute(select(Edge, Edge.start + 1).options(from_cache())).all()) == 2
+            )
+
+
+def test_rows_without_the_only_entity(factory: sessionmaker[Session]) -> None:
+    """An outer join gives None where there is no such row."""
+    joined: Any = select(Book).select_from(Writer).outerjoin(Writer.books).order_by(Writer.id)
+    for _ in range(3):
+        with factory() as session:
+            found = session.scalars(joined.options(from_cache())).all()
+            assert [None if book is None else book.id for book in found] == [1, None]
