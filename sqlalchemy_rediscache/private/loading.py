@@ -21,6 +21,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.util import LRUCache
 
+_NOT_UNIQUE = "Can't use the ORM yield_per feature in conjunction with unique()"
 SQLALCHEMY_2_1 = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 1)
 
 
@@ -94,7 +95,9 @@ def replay_any(state: ORMExecuteState, cursor: ReplayedCursor, rows: Sequence[An
     metadata = SimpleResultMetaData(
         [entry[0] for entry in columns], [tuple(entry[2]) for entry in columns]
     )
-    return IteratorResult(metadata, iter([tuple(row) for row in rows]))
+    made: Any = IteratorResult(metadata, iter([tuple(row) for row in rows]))
+    made.context = cursor.context  # `Query.instances()` asks it
+    return made  # type: ignore[no-any-return]
 
 
 def cursor_of(result: CursorResult[Any], rows: Sequence[Any]) -> ReplayedCursor:
@@ -114,16 +117,32 @@ def compile_with_values(
 ) -> tuple[Any, dict[str, Any]] | None:
     """The compiled form of a statement, made without a connection, and its parameters' values.
 
-    Statements of one form have the same compiled object. None for one that has no form: SQLAlchemy
-    compiles it anew each time.
+    Statements of one form have the same compiled object. None for one that has no form (SQLAlchemy
+    compiles it anew each time), and for one whose values are not told before it is sent: one is
+    missing, or an application's callable makes it, which may answer otherwise when it is called
+    again.
     """
-    compiled, extracted, *_ = _compiled(state, dialect, cache)
+    compiled, extracted, *more = _compiled(state, dialect, cache)
     if compiled.cache_key is None or extracted is None:
         return None
-    parameters = state.parameters
-    given = parameters if isinstance(parameters, dict) else {}
-    values = compiled.construct_params(given, extracted_parameters=extracted, escape_names=False)
+    if any(one.callable is not None and not _of_sqlalchemy(one.callable) for one in extracted):
+        return None
+    # SQLAlchemy 2.1 keeps apart what ``params()`` of the statement, or of a part of it, says.
+    given = dict(more[0] or ()) if len(more) > 1 else {}
+    if isinstance(state.parameters, dict):
+        given |= state.parameters
+    try:
+        values = compiled.construct_params(
+            given, extracted_parameters=extracted, escape_names=False
+        )
+    except sqlalchemy.exc.InvalidRequestError:
+        return None  # SQLAlchemy raises it when it sends the statement
     return compiled, values
+
+
+def _of_sqlalchemy(made_by: Any) -> bool:
+    """Does a parameter get its value from SQLAlchemy's own code: of an object's attribute?"""
+    return str(getattr(made_by, "__module__", "")).startswith("sqlalchemy.")
 
 
 def _compiled(state: ORMExecuteState, dialect: Dialect, cache: LRUCache[Any, Any]) -> Any:
@@ -183,15 +202,22 @@ def getters(compiled: Any) -> tuple[Any, Callable[..., Any], Callable[..., Any]]
         index = places.get(key)
         if index is None:
             if raiseerr:
-                raise KeyError(key)
+                raise _no_such_column(key)
             return None
         return lambda row: row[index]
 
     def tuple_getter(wanted: Sequence[Any]) -> Any:
-        at = [places[key] for key in wanted]
+        try:
+            at = [places[key] for key in wanted]
+        except KeyError as error:
+            raise _no_such_column(error.args[0]) from None
         return lambda row: tuple([row[index] for index in at])
 
     return compiled, getter, tuple_getter
+
+
+def _no_such_column(key: Any) -> Exception:
+    return sqlalchemy.exc.NoSuchColumnError(f"Could not locate column in row for column '{key}'")
 
 
 def replayed(
@@ -202,20 +228,33 @@ def replayed(
     return ReplayedCursor(rows, context, getter, tuple_getter)
 
 
-def entity_result(mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
+def entity_result(session: Session, mapper: Mapper[Any], objects: Sequence[Any]) -> Result[Any]:
     """The result of a SELECT of one entity, of objects that are loaded already."""
+    identity_map: Any = session.identity_map
     extra = [(mapper.class_,)]
+    unique = False
+
+    def filters_for(result: Any) -> list[Any]:
+        nonlocal unique
+        if result._yield_per:
+            raise sqlalchemy.exc.InvalidRequestError(_NOT_UNIQUE)
+        unique = True
+        return [id]
+
     filters: dict[str, Any] = (
-        {"_create_unique_filters": lambda result: [id]}
-        if SQLALCHEMY_2_1
-        else {"_unique_filters": [id]}
+        {"_create_unique_filters": filters_for} if SQLALCHEMY_2_1 else {"_unique_filters": [id]}
     )
     metadata = SimpleResultMetaData([mapper.class_.__name__], extra, **filters)
 
     def chunks(size: int | None) -> Iterator[Sequence[Any]]:
+        if objects and session.identity_map is not identity_map:  # the session was closed
+            state = objects[0]._sa_instance_state
+            identity_map._add_unpresent(state, state.key)  # raises what it does for a cursor's rows
         if size is None:
             yield objects
             return
+        if unique:
+            raise sqlalchemy.exc.InvalidRequestError(_NOT_UNIQUE)
         for start in range(0, len(objects), size):
             yield objects[start : start + size]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
@@ -163,6 +163,20 @@ def of_subquery_load(option: Any) -> bool:
         ("orig_query",),
         ("subquery_rewritten_path",),
     )
+
+
+def returns_tuples(state: ORMExecuteState) -> bool:
+    """Does a `Query` want rows of one entity as tuples (``only_return_tuples()``)?"""
+    return bool(state.load_options._only_return_tuples)
+
+
+def listeners_options(state: ORMExecuteState) -> Mapping[str, Any]:
+    """The execution options that listeners before ours have set.
+
+    ``execution_options`` does not have them, and ``load_options`` does not follow them: SQLAlchemy
+    reads both anew when the listeners are done.
+    """
+    return state._update_execution_options
 
 
 def is_loader_option(option: Any) -> bool:

@@ -52,8 +52,14 @@ class Entity:
     columns: tuple[tuple[int, int], ...]
 
     def values(self, row: Sequence[Any]) -> list[Any] | None:
-        """The region's values in a row of the result; None where the row has no such entity."""
+        """The region's values in a row of the result; None where the row has no such entity.
+
+        Raises:
+            EncodeError: A part of its primary key is NULL: it has no name in Redis.
+        """
         if any(row[place] is None for place in self.keys):
+            if any(row[place] is not None for place in self.places):
+                raise EncodeError("a primary key in the result is NULL in part")
             return None
         return [row[place] for place in self.places]
 
@@ -100,6 +106,8 @@ class Layout:
             for row in rows:
                 values = entity.values(row)
                 if values is None:
+                    if self.single is not None:  # `joined` could not tell it among the others
+                        raise EncodeError("a row of the result has no entity")
                     own.append(None)
                     continue
                 key = entity.region.key_of(values)
@@ -175,6 +183,9 @@ def layout_of(
     """
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
+        if isinstance(column, str):
+            text = f"{column}: a column that is selected twice is rendered without its source"
+            return Refusal(text, Reason.UNKNOWN_CONSTRUCT)
         if shows_withheld(column):
             text = f"{column} is kept out of Redis (info={{'cache': False}})"
             return Refusal(text, Reason.WITHHELD_COLUMN)

@@ -93,7 +93,7 @@ class Queries:
             private.autoflush(session)
         if not private.begin(session):
             return None
-        refresh = "refresh" in options or bool(state.execution_options.get("refresh_cache"))
+        refresh = "refresh" in options or asks_refresh(state)
         query = self._query(state, engine, option, refresh=refresh)
         return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
 
@@ -236,6 +236,7 @@ class Queries:
         selected = private.selected(statement)
         return (
             len(selected) == 1
+            and not private.returns_tuples(state)
             and private.entity_of(selected[0]) is entity.region.mapper
             and not any(not isinstance(one, CacheOption) for one in private.options_of(statement))
         )
@@ -258,7 +259,7 @@ class Queries:
             found = cast(Sequence[Row], rows)
             objects = hydrate_all(state.session, region, found, None, path)
             if objects is not None:
-                return private.entity_result(region.mapper, objects)
+                return private.entity_result(state.session, region.mapper, objects)
             rows = query.plan.layout.raw(rows)
         _, getter, tuple_getter = private.getters(query.compiled)
         cursor = private.replayed(rows, query.compiled, getter, tuple_getter)
@@ -278,6 +279,14 @@ class Queries:
             if not kept:
                 self._path.give_back(query.scripts, query.wanted, found)
         return private.replay_any(state, private.cursor_of(cursor, rows), rows)
+
+
+def asks_refresh(state: ORMExecuteState) -> bool:
+    """Does an execution option, of the statement or set by a listener, ask for a refresh?"""
+    given = private.listeners_options(state)
+    return bool(
+        state.execution_options.get("refresh_cache") or (given and given.get("refresh_cache"))
+    )
 
 
 def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:

@@ -27,7 +27,7 @@ from ..store import Lease
 from .access import Access, Services
 from .fetch import fetch
 from .hydrate import hydrate_all
-from .queries import Queries
+from .queries import Queries, asks_refresh
 from .recognise import key_lookup
 from .unit import Unit, known_unit, unit_of
 
@@ -37,6 +37,9 @@ _HARMLESS_OPTIONS = frozenset(
 )  # fmt: skip
 
 _identity = attrgetter("identity")
+
+
+_OWN_OPTIONS = frozenset({"skip_cache", "refresh_cache"})
 
 
 @dataclass(slots=True)
@@ -84,6 +87,9 @@ class Statements:
             self._services.reads.give_back(self._services.scripts(unit.is_async), left)
 
     def _on_select(self, state: ORMExecuteState) -> Result[Any] | None:
+        given = private.listeners_options(state)
+        if given and (given.keys() - _OWN_OPTIONS or given.get("skip_cache")):
+            return None  # a listener tells how to load, or from where (a schema map, say)
         lookup = self._key_lookup(state)
         result = None if lookup is None else self._answer(lookup)
         if lookup is None or (result is None and lookup.mode == "cache"):
@@ -154,7 +160,7 @@ class Statements:
             result = plan.result(batch.rows)
             if result is not None:
                 return result
-        return self._load(lookup, group, batch.leases)
+        return self._load(lookup, group, batch.leases, alone=plan is not None)
 
     def _read(self, lookup: KeyLookup, group: Group, permit: Permit) -> Batch:
         access, reads = lookup.access, self._services.reads
@@ -179,6 +185,7 @@ class Statements:
             and len(selected) == 1
             and not private.options_of(statement)
             and not private.in_context(state)
+            and not private.returns_tuples(state)
             and private.entity_of(selected[0]) is lookup.mapper
         )
         if plain:
@@ -204,11 +211,22 @@ class Statements:
         objects = hydrate_all(session, lookup.access.region, rows, lookup.shard, path)
         if objects is None:
             return None
-        return private.entity_result(lookup.mapper, objects)
+        return private.entity_result(session, lookup.mapper, objects)
 
     # -- from the database, into the cache ----------------------------------------------------
 
-    def _load(self, lookup: KeyLookup, group: Group, leases: Sequence[Lease]) -> Result[Any] | None:
+    def _load(
+        self, lookup: KeyLookup, group: Group, leases: Sequence[Lease], *, alone: bool = True
+    ) -> Result[Any] | None:
+        """Run the statement and fill from its rows.
+
+        Args:
+            lookup: The statement.
+            group: Which columns to fill.
+            leases: Under which leases.
+            alone: It asks for these columns alone. A row that it does not return is no absent row
+                otherwise: what is loaded with it by an inner join may be missing.
+        """
         if not leases:
             return None
         state, access = lookup.state, lookup.access
@@ -219,6 +237,12 @@ class Statements:
             loaded = _values_by_token(group, cursor, rows, lookup.only_key)
             if loaded is not None and not unit_of(state.session).closed:
                 found = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
+                if not alone and not all(values for _, values in found):
+                    found, unused = (
+                        [one for one in found if one[1]],
+                        [lease for lease, values in found if not values],
+                    )
+                    reads.give_back(access.scripts, unused)
                 filled = True
                 reads.fill(access.scripts, group, found)
         finally:
@@ -228,10 +252,9 @@ class Statements:
 
 
 def _mode(state: ORMExecuteState) -> Mode | None:
-    options = state.execution_options
-    if options.get("skip_cache"):
+    if state.execution_options.get("skip_cache"):
         return "skip"
-    mode: Mode | None = "refresh" if options.get("refresh_cache") else None
+    mode: Mode | None = "refresh" if asks_refresh(state) else None
     for option in private.options_of(state.statement):
         if isinstance(option, CacheOption):
             mode = option.mode

@@ -20,7 +20,7 @@ PAIRS = select(Pair).where(Pair.left < 5)
 def direct(state: ORMExecuteState) -> Any:
     """Answer as `entity_result` does, with objects that are loaded already."""
     objects = [state.session.get(Pair, (left, "r")) for left in range(5)]
-    return private.entity_result(inspect(Pair), objects)
+    return private.entity_result(Session(), inspect(Pair), objects)
 
 
 def from_rows(state: ORMExecuteState) -> Any:
@@ -139,7 +139,7 @@ def test_too_many_rows_raise(engine: Engine, answer: Answer, method: str) -> Non
 def test_none_or_one(session: Session, count: int, method: str) -> None:
     """What asks for one row gives one, or says that there is none."""
     pair = session.get_one(Pair, (1, "r"))
-    result = private.entity_result(inspect(Pair), [pair][:count])
+    result = private.entity_result(Session(), inspect(Pair), [pair][:count])
     if count == 0 and "none" not in method:
         with pytest.raises(NoResultFound):
             getattr(result, method)()
@@ -153,7 +153,7 @@ def test_none_or_one(session: Session, count: int, method: str) -> None:
 def test_a_result_is_closed_when_it_is_used_up(session: Session) -> None:
     """A result of objects ends as a cursor's does."""
     pair = session.get_one(Pair, (1, "r"))
-    result = private.entity_result(inspect(Pair), [pair])
+    result = private.entity_result(Session(), inspect(Pair), [pair])
     with result:
         assert result.scalars().all() == [pair]
     assert result.closed
@@ -162,7 +162,7 @@ def test_a_result_is_closed_when_it_is_used_up(session: Session) -> None:
 def test_the_same_object_twice_is_unique_once(session: Session) -> None:
     """`unique()` compares objects by identity."""
     pair = session.get_one(Pair, (1, "r"))
-    result = private.entity_result(inspect(Pair), [pair, pair])
+    result = private.entity_result(Session(), inspect(Pair), [pair, pair])
     assert result.scalars().unique().all() == [pair]
 
 

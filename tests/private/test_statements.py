@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    event,
     func,
     inspect,
     select,
@@ -315,3 +316,30 @@ def test_the_options_of_subquery_loads_are_known(session: Session, watch: Watch)
     found = {one for one in options if private.of_subquery_load(one)}
     assert {one[0] for one in found} == {"orig_query", "subquery_rewritten_path"}
     assert all(isinstance(one, str) for one in options - found)
+
+
+def test_what_listeners_have_set(session: Session, watch: Watch) -> None:
+    """Options that a listener sets are in neither of those that the state tells of."""
+    changes: dict[str, Any] = {}
+    event.listen(session, "do_orm_execute", lambda state: state.update_execution_options(**changes))
+    found = watch(
+        session,
+        lambda state: (
+            dict(private.listeners_options(state)),
+            "autoflush" in state.execution_options,
+            private.wants_autoflush(state),
+        ),
+    )
+    session.scalars(select(Child)).all()
+    changes["autoflush"] = False
+    session.scalars(select(Child)).all()
+    assert found == [({}, False, True), ({"autoflush": False}, False, True)]
+
+
+def test_who_wants_tuples(session: Session, watch: Watch) -> None:
+    """`only_return_tuples()` of a `Query` is told from others."""
+    found = watch(session, private.returns_tuples)
+    session.query(Child).all()
+    session.query(Child).only_return_tuples(True).all()
+    session.scalars(select(Child)).all()
+    assert found == [False, True, False]
