@@ -67,8 +67,9 @@ def _disagreements(cache: RedisCache, engine: Engine) -> Iterator[str]:
     scripts = services.scripts(is_async=False)
     held: dict[Place, dict[bytes, dict[bytes, bytes]]] = {}
     seen: set[tuple[Place, bytes]] = set()
+    there = frozenset(scripts.scan(services.keys.everything().encode()))
     with engine.connect() as connection:
-        for region, place, schema_map in list(services.held(engine)):
+        for region, place, schema_map in list(services.held(engine, there)):
             if place not in held:
                 held[place] = _rows(scripts, place)
             options = {"schema_translate_map": schema_map} if schema_map else {}

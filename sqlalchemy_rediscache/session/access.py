@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -106,11 +106,18 @@ class Services:
         """Every engine that a session of this cache has used."""
         return list(self._engines.items())
 
-    def held(self, engine: Engine) -> Iterator[tuple[Region, Place, dict[Any, Any] | None]]:
+    def held(
+        self, engine: Engine, guards: Container[bytes]
+    ) -> Iterator[tuple[Region, Place, dict[Any, Any] | None]]:
         """Where rows of an engine's database may be, as far as this process has used it.
 
         Other engines of this process that reach the same database count too: one that uses another
         driver has fields of its own.
+
+        Args:
+            engine: The engine.
+            guards: Those that are in Redis. Where there is no guard there are no rows that could
+                be read, and the class is not compiled to find that out.
 
         Returns:
             Each region with each of its places, and the schema map of that place.
@@ -123,12 +130,13 @@ class Services:
         scopes.add((None, tuple((own.schema_map or {}).items()) or None))
         for info in infos:
             for mapper in self.models.cached():
-                region = info.region(mapper)
-                if region is None:
-                    continue
-                for namespace, frozen in scopes:
+                space = info.names(mapper)
+                for namespace, frozen in scopes if space is not None else ():
                     schema_map = dict(frozen) if frozen else None
-                    yield region, info.place(region, namespace, schema_map), schema_map
+                    place = info.place(space, namespace, schema_map)
+                    region = info.region(mapper) if place.guard in guards else None
+                    if region is not None:
+                        yield region, place, schema_map
 
     def scripts(self, is_async: bool) -> Scripts:
         """The way to Redis for sessions of one kind."""

@@ -152,8 +152,10 @@ class EngineInfo:
         Never configures a mapper: SQLAlchemy does when the class is first used, and fails for good
         where that is too early.
         """
-        if mapper.configured:
-            return self.region(mapper)
+        return self.region(mapper) if mapper.configured else self.names(mapper)
+
+    def names(self, mapper: Mapper[Any]) -> KeySpace | None:
+        """What the keys of a class's rows are called, None where it is not cached."""
         policy = self._models.policy(mapper)
         try:
             return None if policy is None else KeySpace(mapper, policy)

@@ -111,11 +111,11 @@ class DifferentialMachine(RuleBasedStateMachine):
 
     # -- reading ------------------------------------------------------------------------------
 
-    @rule()
+    @rule(some=st.lists(models, min_size=1, max_size=4, unique=True))
     @possible
-    def warm(self) -> None:
-        """Others read every row."""
-        self.twins.warm()
+    def warm(self, some: list[Any]) -> None:
+        """Others read every row of some classes."""
+        self.twins.warm(some)
 
     @rule(pair=who, model=models, number=numbers)
     @possible

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -32,18 +33,21 @@ def run(make_cache: CacheMaker) -> Run:
 
         Machine.twins = twins
         Machine.as_sqlalchemy = as_sqlalchemy
-        run_state_machine_as_test(
-            Machine,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-                print_blob=True,
-                derandomize=examples <= QUICK,
-            ),
+        chosen = settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+            print_blob=True,
+            derandomize=examples <= QUICK,
         )
+        gc.collect()
+        gc.freeze()  # each example collects: what was there before need not be looked at again
+        try:
+            run_state_machine_as_test(Machine, settings=chosen)
+        finally:
+            gc.unfreeze()
         stats = twins.cache.stats()
         assert stats.hits - twins.warming > examples, "a machine that hits nothing shows nothing"
         assert stats.corrupt == stats.errors == 0

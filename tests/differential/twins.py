@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, event, insert
@@ -97,10 +97,10 @@ class Twins:
                     _seed(connection, model, rows)
         self.cache.clear()
 
-    def warm(self) -> None:
-        """Have the cache hold every row."""
+    def warm(self, some: Sequence[Model] = MODELS) -> None:
+        """Have the cache hold every row of some classes."""
         before = self.cache.stats().hits
-        for model in MODELS:
+        for model in some:
             with self.cached() as session:  # a snapshot fills what it read before it began
                 for number in range(4):
                     session.get(model, key_of(model, number))

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 import redis
+from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
 
 from sqlalchemy_rediscache import CacheMixin, ConfigurationError
@@ -83,6 +84,15 @@ def test_it_finds_deferred_columns(database: Database, make_cache: CacheMaker) -
     assert audit(stage.cache, stage.engine) == []
     stage.behind("UPDATE letter SET body = 'new'")
     assert any("letter.body" in line for line in audit(stage.cache, stage.engine))
+
+
+def test_it_compiles_no_class_without_entries(stage: Stage) -> None:
+    """What it costs follows what Redis holds, not how many classes there are."""
+    stage.warm(User, 1)
+    assert audit(stage.cache, stage.engine) == []
+    engine = stage.cache._services.engine(stage.engine)
+    assert engine.memo(inspect(User)).region is not None
+    assert engine.memo(inspect(Letter)).region is None
 
 
 def test_it_needs_a_synchronous_engine(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 import redis
-from sqlalchemy import Connection, ForeignKey, event, text
+from sqlalchemy import Connection, ForeignKey, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
@@ -16,6 +16,7 @@ from tests.fix_caches import CacheMaker
 from tests.integration.models import User
 from tests.integration.stage import Stage, make_engine
 from tests.integration.test_writes import city
+from tests.listening import listening
 from tests.servers import Database
 
 
@@ -116,10 +117,8 @@ def test_a_connection_lost_in_commit(stage: Stage, redis_client: redis.Redis) ->
     def cut(connection: object) -> None:
         stage.behind(f"SELECT pg_terminate_backend({pid})")
 
-    event.listen(stage.engine, "commit", cut)
-    with pytest.raises(DBAPIError):
+    with listening(stage.engine, "commit", cut), pytest.raises(DBAPIError):
         session.commit()
-    event.remove(stage.engine, "commit", cut)
     session.close()
     assert list(locks(redis_client)) != []
     stage.behind("UPDATE users SET city = 'landed' WHERE id = 1")
@@ -222,7 +221,6 @@ def test_what_a_listener_of_commit_writes(stage: Stage, listens: str) -> None:
         session.get_one(User, 1).city = "new"
         target = stage.engine if listens == "engine" else session.connection()
         session.flush()
-        event.listen(target, "commit", write)
-        session.commit()
-        event.remove(target, "commit", write)
+        with listening(target, "commit", write):
+            session.commit()
     assert [city(stage, 1), city(stage, 2)] == ["new", "late"]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import sessionmaker
 from tests.integration.models import User
 from tests.integration.stage import Stage
 from tests.integration.test_audit import Letter, _Base
+from tests.listening import listening
 
 
 @pytest.fixture
@@ -42,12 +43,9 @@ def test_instance_events(letters: Stage, name: str) -> None:
             assert letter.body == "b"
         return list(heard)
 
-    event.listen(Letter, name, listener)
-    try:
+    with listening(Letter, name, listener):
         assert run(letters.Session) == run(letters.Plain) != []
         assert run(letters.Session) == run(letters.Plain)
-    finally:
-        event.remove(Letter, name, listener)
 
 
 def test_other_do_orm_execute_listeners(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from tests.fix_caches import CacheMaker
 from tests.integration.library import Author, Base, Book, populated, rows
 from tests.integration.shown import Run, again, check, fresh, hits, outcome, shown, warmed
 from tests.integration.stage import Stage
+from tests.listening import listening
 from tests.servers import Database
 
 BY_AUTHOR = select(Book).where(Book.author_id == 1).order_by(Book.id)
@@ -88,8 +89,7 @@ def test_load_events(stage: Stage) -> None:
     def loaded(target: Any, context: Any) -> None:
         seen.append(target.id)
 
-    event.listen(Book, "load", loaded)
-    try:
+    with listening(Book, "load", loaded):
         warmed(stage, read)
         seen.clear()
         with stage.Session() as session:
@@ -98,8 +98,6 @@ def test_load_events(stage: Stage) -> None:
             assert read(session) == found
             assert found[0] is book
             assert seen == [1, 2]
-    finally:
-        event.remove(Book, "load", loaded)
 
 
 def test_results_can_be_changed_and_deleted(stage: Stage) -> None:

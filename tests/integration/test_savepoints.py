@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import redis
-from sqlalchemy import text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import RootTransaction, text, update
+from sqlalchemy.orm import Session, sessionmaker
 
 from sqlalchemy_rediscache.testing import audit
 from tests.fix_caches import CacheMaker
@@ -105,12 +109,17 @@ def test_reads_inside_a_savepoint(stage: Stage) -> None:
     assert city(stage, 1) == "x"
 
 
+@contextmanager
+def joined(stage: Stage, **options: Any) -> Iterator[tuple[RootTransaction, sessionmaker[Session]]]:
+    """A transaction of a connection, and a cached factory of sessions that work in it."""
+    with stage.engine.connect() as connection:
+        yield connection.begin(), stage.cache.enable(sessionmaker(connection, **options))
+
+
 def test_a_session_in_an_outer_transaction_that_rolls_back(stage: Stage) -> None:
     """The commit of a session on a given connection is not the database's commit."""
     stage.warm(User, 1)
-    with stage.engine.connect() as connection:
-        outer = connection.begin()
-        factory = stage.cache.enable(type(stage.Session)(connection))
+    with joined(stage) as (outer, factory):
         with factory() as session:
             session.get_one(User, 1).city = "joined"
             session.commit()
@@ -123,9 +132,7 @@ def test_a_session_in_an_outer_transaction_that_rolls_back(stage: Stage) -> None
 def test_a_session_in_an_outer_transaction_that_commits(stage: Stage) -> None:
     """What was written through such a session is seen after the outer commit."""
     stage.warm(User, 1)
-    with stage.engine.connect() as connection:
-        outer = connection.begin()
-        factory = stage.cache.enable(type(stage.Session)(connection))
+    with joined(stage) as (outer, factory):
         with factory() as session:
             session.get_one(User, 1).city = "joined"
             session.commit()
@@ -137,11 +144,7 @@ def test_a_session_in_an_outer_transaction_that_commits(stage: Stage) -> None:
 def test_join_transaction_mode_savepoint(stage: Stage) -> None:
     """The recipe for test suites: each session commit is a savepoint of the outer transaction."""
     stage.warm(User, 1)
-    with stage.engine.connect() as connection:
-        outer = connection.begin()
-        factory = stage.cache.enable(
-            type(stage.Session)(connection, join_transaction_mode="create_savepoint")
-        )
+    with joined(stage, join_transaction_mode="create_savepoint") as (outer, factory):
         for _ in range(2):
             with factory() as session:
                 session.get_one(User, 1).city = "joined"

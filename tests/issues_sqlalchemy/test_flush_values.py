@@ -24,9 +24,9 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-from sqlalchemy_rediscache import CacheMixin
+from sqlalchemy_rediscache import CacheMixin, RedisCache
 from sqlalchemy_rediscache.testing import audit
-from tests.fix_caches import CacheMaker
+from tests.listening import listening
 
 
 class Base(DeclarativeBase):
@@ -87,75 +87,56 @@ class Contract(Paper):
     }
 
 
-def test_what_after_update_changes_is_not_published(engine: Engine, make_cache: CacheMaker) -> None:
+def test_what_after_update_changes_is_not_published(
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
+) -> None:
     """A value that a listener assigns after the UPDATE is in the object alone."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add(Note(id=1, text="first"))
 
     def after_update(mapper: Mapper[Any], connection: Connection, target: Note) -> None:
         target.text = "too late"
 
-    event.listen(Note, "after_update", after_update)
-    try:
-        with factory() as session, session.begin():
-            session.get_one(Note, 1).text = "second"
-    finally:
-        event.remove(Note, "after_update", after_update)
+    with listening(Note, "after_update", after_update), factory() as session, session.begin():
+        session.get_one(Note, 1).text = "second"
     with factory() as session:
         assert session.get_one(Note, 1).text == "second"
     assert audit(cache, engine) == []
 
 
 def test_what_before_insert_changes_of_another_is_not_published(
-    engine: Engine, make_cache: CacheMaker
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
 ) -> None:
     """A listener that counts children in a parent comes after the parent's INSERT."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
 
     def before_insert(mapper: Mapper[Any], connection: Connection, target: Tree) -> None:
         if target.parent is not None:
             target.parent.children = 1
 
-    event.listen(Tree, "before_insert", before_insert)
-    try:
-        with factory() as session, session.begin():
-            session.add(Tree(id=2, parent=Tree(id=1)))
-    finally:
-        event.remove(Tree, "before_insert", before_insert)
+    with listening(Tree, "before_insert", before_insert), factory() as session, session.begin():
+        session.add(Tree(id=2, parent=Tree(id=1)))
     with factory() as session:
         assert session.get_one(Tree, 1).children == 0
     assert audit(cache, engine) == []
 
 
 def test_a_listener_of_a_single_object_leaves_it_published(
-    engine: Engine, make_cache: CacheMaker
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
 ) -> None:
     """What before_insert assigns to its own object is sent, and published."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
 
     def before_insert(mapper: Mapper[Any], connection: Connection, target: Note) -> None:
         target.text = "in time"
 
-    event.listen(Note, "before_insert", before_insert)
-    try:
-        with factory() as session, session.begin():
-            session.add(Note(id=1, text="first", told="told"))
-    finally:
-        event.remove(Note, "before_insert", before_insert)
+    with listening(Note, "before_insert", before_insert), factory() as session, session.begin():
+        session.add(Note(id=1, text="first", told="told"))
     assert cache.stats().published == 1
     assert audit(cache, engine) == []
 
 
 @pytest.mark.parametrize("kind", ["factory", "class"])
 def test_what_after_flush_changes_is_not_published(
-    engine: Engine, make_cache: CacheMaker, kind: str
+    tables: Engine, cache: RedisCache, kind: str
 ) -> None:
     """An after_flush listener from before enable() changes objects, not the database."""
 
@@ -167,24 +148,19 @@ def test_what_after_flush_changes_is_not_published(
             one.text = "too late"
 
     event.listen(OwnSession, "after_flush", after_flush)
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = sessionmaker(engine, class_=OwnSession)
+    factory = sessionmaker(tables, class_=OwnSession)
     cache.enable(factory if kind == "factory" else OwnSession)
     with factory() as session, session.begin():
         session.add(Note(id=1, text="first", told="told"))
     with factory() as session:
         assert session.get_one(Note, 1).text == "first"
-    assert audit(cache, engine) == []
+    assert audit(cache, tables) == []
 
 
 def test_a_type_that_evaluates_none_is_null_when_unset(
-    engine: Engine, make_cache: CacheMaker
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
 ) -> None:
     """No value is NULL, whatever the type would send for None."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add(Note(id=1, text="unset"))
         session.add(Note(id=2, text="none", told=None))
@@ -195,12 +171,9 @@ def test_a_type_that_evaluates_none_is_null_when_unset(
 
 
 def test_a_version_of_a_subclass_is_not_its_base_tables(
-    engine: Engine, make_cache: CacheMaker
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
 ) -> None:
     """A version is sent to its own column, not to the base table's of the same name."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add(Contract(id=1, title="first"))
     with factory() as session, session.begin():

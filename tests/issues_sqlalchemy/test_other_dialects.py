@@ -9,9 +9,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, sessionmaker
 from sqlalchemy.sql.functions import FunctionElement
 
-from sqlalchemy_rediscache import CacheMixin
+from sqlalchemy_rediscache import CacheMixin, RedisCache
 from sqlalchemy_rediscache.testing import audit
-from tests.fix_caches import CacheMaker
 
 
 class Base(DeclarativeBase):
@@ -47,14 +46,10 @@ class Here(CacheMixin, Base):
     name: Mapped[str]
 
 
-def test_a_class_for_another_database_breaks_nothing(
-    engine: Engine, make_cache: CacheMaker
-) -> None:
+def test_a_class_for_another_database_breaks_nothing(tables: Engine, cache: RedisCache) -> None:
     """Writes that may touch every class pass over one whose SELECT does not compile."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
     cache.register(Elsewhere)
-    factory = cache.enable(sessionmaker(engine))
+    factory = cache.enable(sessionmaker(tables))
     with factory() as session, session.begin():
         session.add(Here(id=1, name="first"))
     with factory() as session, session.begin():
@@ -62,4 +57,4 @@ def test_a_class_for_another_database_breaks_nothing(
         session.execute(text("UPDATE here SET name = 'second'"))
     with factory() as session:
         assert session.get_one(Here, 1).name == "second"
-    assert audit(cache, engine) == []
+    assert audit(cache, tables) == []

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, ForeignKey, bindparam, insert, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    Session,
     WriteOnlyMapped,
     mapped_column,
     relationship,
@@ -14,7 +15,6 @@ from sqlalchemy.orm import (
 )
 
 from sqlalchemy_rediscache import CacheMixin
-from tests.fix_caches import CacheMaker
 
 
 class Base(DeclarativeBase):
@@ -41,11 +41,9 @@ class Book(CacheMixin, Base):
 
 
 def test_a_write_only_collection_of_a_pending_object_flushes_it(
-    engine: Engine, make_cache: CacheMaker
+    factory: sessionmaker[Session],
 ) -> None:
     """The parent's key is made by the autoflush: it is not asked for before."""
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine))
     with factory() as session:
         writer = Writer(name="ann")
         book = Book(title="first", writer=writer)
@@ -53,12 +51,8 @@ def test_a_write_only_collection_of_a_pending_object_flushes_it(
         assert session.scalars(writer.books.select()).all() == [book]
 
 
-def test_a_callable_parameter_is_called_by_sqlalchemy_alone(
-    engine: Engine, make_cache: CacheMaker
-) -> None:
+def test_a_callable_parameter_is_called_by_sqlalchemy_alone(factory: sessionmaker[Session]) -> None:
     """A value that is made when the statement runs is made once."""
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine))
     calls: list[int] = []
 
     def value() -> int:
@@ -74,12 +68,12 @@ def test_a_callable_parameter_is_called_by_sqlalchemy_alone(
     assert len(calls) == 2
 
 
-def test_dml_inside_of_from_statement_invalidates(engine: Engine, make_cache: CacheMaker) -> None:
+def test_dml_inside_of_from_statement_invalidates(
+    engine: Engine, factory: sessionmaker[Session]
+) -> None:
     """select().from_statement(insert()...) writes like the INSERT itself."""
     if not engine.dialect.insert_returning:
         pytest.skip("no RETURNING here")
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine))
     with factory() as session:
         assert session.get(Writer, 1) is None
     with factory() as session, session.begin():

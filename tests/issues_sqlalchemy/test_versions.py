@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from sqlalchemy import Engine, ForeignKey
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+    sessionmaker,
+)
 
-from sqlalchemy_rediscache import CacheMixin
-from tests.fix_caches import CacheMaker
+from sqlalchemy_rediscache import CacheMixin, RedisCache
 
 
 class Base(DeclarativeBase):
@@ -32,10 +38,8 @@ class Line(Base):
     draft_id: Mapped[int] = mapped_column(ForeignKey("draft.id"))
 
 
-def test_an_update_of_the_version_alone_is_seen(engine: Engine, make_cache: CacheMaker) -> None:
+def test_an_update_of_the_version_alone_is_seen(factory: sessionmaker[Session]) -> None:
     """A version that is assigned without any other change is what the next read returns."""
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add(Draft(id=1, title="first"))
     with factory() as session:
@@ -47,12 +51,9 @@ def test_an_update_of_the_version_alone_is_seen(engine: Engine, make_cache: Cach
         assert session.get_one(Draft, 1).version == 7
 
 
-def test_a_change_beside_the_row_publishes_no_version(
-    engine: Engine, make_cache: CacheMaker
-) -> None:
+def test_a_change_beside_the_row_publishes_no_version(tables: Engine, cache: RedisCache) -> None:
     """An object whose row is not updated does not tell the cache the version it was loaded with."""
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine, expire_on_commit=False))
+    factory = cache.enable(sessionmaker(tables, expire_on_commit=False))
     with factory() as session, session.begin():
         session.add(Draft(id=1, title="first"))
     with factory() as session, factory() as other:

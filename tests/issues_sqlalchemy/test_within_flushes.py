@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, FetchedValue, event, select, text
+from sqlalchemy import Connection, Engine, FetchedValue, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -17,9 +17,9 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-from sqlalchemy_rediscache import CacheMixin
+from sqlalchemy_rediscache import CacheMixin, RedisCache
 from sqlalchemy_rediscache.testing import audit
-from tests.fix_caches import CacheMaker
+from tests.listening import listening
 
 
 class Base(DeclarativeBase):
@@ -48,11 +48,10 @@ class Word(CacheMixin, Base):
 
 
 def test_a_default_that_a_flush_reads_back_is_the_new_one(
-    engine: Engine, make_cache: CacheMaker
+    tables: Engine, cache: RedisCache
 ) -> None:
     """The SELECT of eager_defaults comes after the UPDATE, and is not answered from before it."""
-    Base.metadata.create_all(engine)
-    with engine.begin() as connection:
+    with tables.begin() as connection:
         connection.execute(
             text(
                 "CREATE TRIGGER stamped AFTER UPDATE OF body ON page BEGIN "
@@ -60,7 +59,7 @@ def test_a_default_that_a_flush_reads_back_is_the_new_one(
             )
         )
         connection.execute(text("INSERT INTO page (id, body) VALUES (1, 'first')"))
-    factory = make_cache().enable(sessionmaker(engine))
+    factory = cache.enable(sessionmaker(tables))
     with factory() as session:
         assert session.get_one(Page, 1).stamp == 0
     with factory() as session:
@@ -70,10 +69,8 @@ def test_a_default_that_a_flush_reads_back_is_the_new_one(
         assert page.__dict__["stamp"] == 1
 
 
-def test_a_listener_reads_what_its_flush_wrote(engine: Engine, make_cache: CacheMaker) -> None:
+def test_a_listener_reads_what_its_flush_wrote(factory: sessionmaker[Session]) -> None:
     """A SELECT by key in after_update sees the row as the UPDATE left it."""
-    Base.metadata.create_all(engine)
-    factory = make_cache().enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add(Word(id=1, text="first"))
     with factory() as session:
@@ -85,22 +82,15 @@ def test_a_listener_reads_what_its_flush_wrote(engine: Engine, make_cache: Cache
         assert session is not None
         seen.append(session.scalar(select(Word.text).where(Word.id == 1)))
 
-    event.listen(Word, "after_update", after_update)
-    try:
-        with factory() as session, session.begin():
-            session.get_one(Word, 1).text = "second"
-    finally:
-        event.remove(Word, "after_update", after_update)
+    with listening(Word, "after_update", after_update), factory() as session, session.begin():
+        session.get_one(Word, 1).text = "second"
     assert seen == ["second"]
 
 
 def test_bulk_writes_after_a_failed_flush_invalidate(
-    engine: Engine, make_cache: CacheMaker
+    engine: Engine, cache: RedisCache, factory: sessionmaker[Session]
 ) -> None:
     """A flush that failed in a savepoint is over: what comes after it is no part of it."""
-    Base.metadata.create_all(engine)
-    cache = make_cache()
-    factory = cache.enable(sessionmaker(engine))
     with factory() as session, session.begin():
         session.add_all([Word(id=1, text="first"), Word(id=2, text="other")])
     with factory() as session:
@@ -119,10 +109,9 @@ def test_bulk_writes_after_a_failed_flush_invalidate(
 
 @pytest.mark.parametrize("kind", ["factory", "class"])
 def test_only_lookups_by_key_ask_where_they_would_write(
-    engine: Engine, make_cache: CacheMaker, kind: str
+    tables: Engine, cache: RedisCache, kind: str
 ) -> None:
     """An application's get_bind() is asked as often as without the cache for other statements."""
-    Base.metadata.create_all(engine)
     asked: list[Any] = []
 
     class Routed(Session):
@@ -130,8 +119,8 @@ def test_only_lookups_by_key_ask_where_they_would_write(
             asked.append(kwargs.get("clause"))
             return super().get_bind(*args, **kwargs)
 
-    factory = sessionmaker(engine, class_=Routed)
-    make_cache().enable(factory if kind == "factory" else Routed)
+    factory = sessionmaker(tables, class_=Routed)
+    cache.enable(factory if kind == "factory" else Routed)
     with factory() as session:
         assert session.scalars(select(Word)).all() == []
     assert len(asked) == 1

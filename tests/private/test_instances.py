@@ -13,6 +13,7 @@ from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy_rediscache import private
 from sqlalchemy_rediscache.policy import CachePolicy
 from sqlalchemy_rediscache.region import Region
+from tests.listening import listening
 from tests.private.models import Animal, Child, Dog, Kennel, Pair, Parent, Point, Rich
 
 MODELS = [Parent, Child, Rich, Dog, Pair]
@@ -138,13 +139,9 @@ def test_load_events_fire(engine: Engine) -> None:
     def on_load(instance: Any, context: Any) -> None:
         seen.append("load")
 
-    event.listen(Pair, "load", on_load)
-    try:
-        with Session(engine) as session:
-            event.listen(session, "loaded_as_persistent", lambda s, i: seen.append("persistent"))
-            build(session, engine, Pair)
-    finally:
-        event.remove(Pair, "load", on_load)
+    with listening(Pair, "load", on_load), Session(engine) as session:
+        event.listen(session, "loaded_as_persistent", lambda s, i: seen.append("persistent"))
+        build(session, engine, Pair)
     assert seen == ["load", "persistent"]
 
 
@@ -154,15 +151,11 @@ def test_what_a_load_listener_changes_is_no_change(engine: Engine) -> None:
     def on_load(instance: Any, context: Any) -> None:
         instance.name = "from the listener"
 
-    event.listen(Pair, "load", on_load)
-    try:
-        with Session(engine) as real, Session(engine) as ours:
-            loaded = real.scalars(select(Pair)).first()
-            built = build(ours, engine, Pair)
-            assert described(built, ours) == described(loaded, real)
-            assert not ours.dirty
-    finally:
-        event.remove(Pair, "load", on_load)
+    with listening(Pair, "load", on_load), Session(engine) as real, Session(engine) as ours:
+        loaded = real.scalars(select(Pair)).first()
+        built = build(ours, engine, Pair)
+        assert described(built, ours) == described(loaded, real)
+        assert not ours.dirty
 
 
 def test_a_built_object_can_be_written(engine: Engine) -> None:
@@ -270,13 +263,9 @@ def test_the_refresh_event_names_the_attributes(engine: Engine) -> None:
     def on_refresh(instance: Any, context: Any, names: Any) -> None:
         seen.append(set(names))
 
-    event.listen(Child, "refresh", on_refresh)
-    try:
-        with Session(engine) as session:
-            child = session.get_one(Child, 1)
-            private.refresh_instance(inspect(child), {"name": "x"}, {"name"})
-    finally:
-        event.remove(Child, "refresh", on_refresh)
+    with listening(Child, "refresh", on_refresh), Session(engine) as session:
+        child = session.get_one(Child, 1)
+        private.refresh_instance(inspect(child), {"name": "x"}, {"name"})
     assert seen == [{"name"}]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, defer, joinedload, load_onl
 from sqlalchemy.util import LRUCache
 
 from sqlalchemy_rediscache import private
+from tests.listening import listening
 from tests.private.models import Child, Pair, Parent
 
 PAIRS = select(Pair).where(Pair.left < 5)
@@ -197,12 +198,8 @@ def test_replayed_rows_fire_load_events(engine: Engine) -> None:
     def on_load(instance: Any, context: Any) -> None:
         seen.append((instance.left, context.session is session))
 
-    event.listen(Pair, "load", on_load)
-    try:
-        with session:
-            session.scalars(select(Pair).where(Pair.left == 2)).all()
-    finally:
-        event.remove(Pair, "load", on_load)
+    with listening(Pair, "load", on_load), session:
+        session.scalars(select(Pair).where(Pair.left == 2)).all()
     assert seen == [(2, True)]
 
 

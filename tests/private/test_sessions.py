@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqlalchemy_rediscache import private
+from tests.listening import listening
 from tests.private.models import Animal, Child, Dog, Pair, Parent
 from tests.servers import Database
 
@@ -79,11 +80,8 @@ def flushed(session: Session) -> dict[tuple[str, Any], bool]:
             assert written is not None
             found[state.class_.__name__, written.id] = deleted
 
-    event.listen(session, "after_flush", after)
-    try:
+    with listening(session, "after_flush", after):
         session.flush()
-    finally:
-        event.remove(session, "after_flush", after)
     return found
 
 

@@ -29,6 +29,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from sqlalchemy_rediscache import private
 from sqlalchemy_rediscache.private import sent
+from tests.listening import listening
 from tests.private.models import Animal, Base, Child, Dog, Parent, plain_table
 
 
@@ -95,14 +96,10 @@ def test_event_handlers_in_a_flush_are_told_from_it(empty: Engine) -> None:
         connection.execute(text("UPDATE plain SET n = 1"))
         connection.exec_driver_sql("UPDATE plain SET n = 2")
 
-    event.listen(Child, "after_insert", after_insert)
-    try:
-        with Session(empty) as session:
-            sent.watch(session)
-            session.add(Child(id=1))
-            session.flush()
-    finally:
-        event.remove(Child, "after_insert", after_insert)
+    with listening(Child, "after_insert", after_insert), Session(empty) as session:
+        sent.watch(session)
+        session.add(Child(id=1))
+        session.flush()
     assert sent.found == [
         ("INSERT INTO child", True),
         ("INSERT INTO plain", False),

@@ -211,7 +211,7 @@ def test_the_subject_of_a_statement(statement: Any, mapper: Any) -> None:
         (plain_table.c.id, None),
         (func.now(), None),
     ],
-    ids=str,
+    ids=["class", "subclass", "column", "label", "bundle", "table", "function"],
 )
 def test_the_entity_of_a_selected_element(element: Any, entity: Any) -> None:
     """`entity_of` tells whole entities from columns."""
