@@ -10,20 +10,19 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from . import private
 from .errors import ConfigurationError
 from .keys import Keys
-from .models import Models, mapper_of
+from .models import Models, mapper_of, on_mapped
 from .options import CacheOption
 from .policy import CachePolicy
 from .region import key_columns, root_table
 from .session import Binding
 from .session.access import Services
-from .session.binding import SessionHooks
+from .session.binding import SessionHooks, engine_of
 from .session.explain import Explanation, explain
 from .session.invalidations import Invalidations
 from .stats import Counters, Stats
@@ -110,7 +109,7 @@ class RedisCache:
         self._invalidations = Invalidations(self._services)
         self._bindings: dict[int, Binding] = {}
         self._closed = False
-        self._mapped = _on_mapped(self._models)
+        self._mapped = on_mapped(self._models)
         if hasattr(os, "register_at_fork"):  # not on Windows, which can't fork
             os.register_at_fork(after_in_child=_after_fork(self))
 
@@ -146,6 +145,42 @@ class RedisCache:
         binding = self._bindings.pop(id(target), None)
         if binding is not None:
             binding.detach()
+
+    def watch(self, engine: Any) -> None:
+        """See what is written on an engine by others than sessions of enabled factories.
+
+        That is: Core, text and DDL on its connections, sessions that are not enabled. Engines of
+        enabled factories are watched as it is. Engines derived by ``execution_options()`` are
+        watched together with the one that they come from, whichever of them is given.
+
+        The models that are written must be imported: what is not mapped yet can be invalidated
+        only by the table's name.
+
+        Args:
+            engine: An ``Engine`` or ``AsyncEngine``. Once is enough.
+
+        Raises:
+            ConfigurationError: It is something else, or Redis was given as a client of the other
+                kind (blocking for an asyncio engine).
+        """
+        found = engine_of(engine)
+        self._store.require("async" if found.dialect.is_async else "sync")
+        self._services.engine(found)
+        self._hooks.engine_events.hear(found)
+
+    def unwatch(self, engine: Any) -> None:
+        """Undo `watch`; does nothing for an engine that is not watched.
+
+        What an engine of an enabled factory writes is seen all the same, and so is what is written
+        in a transaction that has written before.
+
+        Args:
+            engine: An ``Engine`` or ``AsyncEngine``.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        self._hooks.engine_events.forget_engine(engine_of(engine))
 
     def register(self, model: type, policy: CachePolicy | None = None) -> None:
         """Have a model cached that can't take the mixin, and its subclasses.
@@ -265,7 +300,7 @@ class RedisCache:
         for binding in self._bindings.values():
             binding.detach()
         self._bindings.clear()
-        self._hooks.engine_events.unwatch()
+        self._hooks.engine_events.close()
         self._mapped()
         self._store.close()
 
@@ -298,24 +333,6 @@ def _check_model(mapper: Mapper[Any]) -> None:
     """
     root_table(mapper)
     key_columns(mapper)
-
-
-def _on_mapped(models: Models) -> Callable[[], None]:
-    """Have `models` told of every class mapped from now on; returns what ends that."""
-    known = weakref.ref(models)
-
-    def mapped(mapper: Any, class_: Any) -> None:
-        alive = known()
-        if alive is not None:
-            alive.version = object()
-
-    event.listen(Mapper, "instrument_class", mapped)
-
-    def end() -> None:
-        if event.contains(Mapper, "instrument_class", mapped):
-            event.remove(Mapper, "instrument_class", mapped)
-
-    return end
 
 
 def _after_fork(cache: RedisCache) -> Callable[[], None]:

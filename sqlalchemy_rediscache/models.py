@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, event
 from sqlalchemy.orm import Mapper
 
 from .errors import ConfigurationError, UncacheableModel
@@ -141,3 +141,21 @@ def mapper_of(model: type) -> Mapper[Any] | None:
 def tables_of(mapper: Mapper[Any]) -> frozenset[Table]:
     """Every table whose rows the mapper's objects are made of."""
     return frozenset(table for table in mapper.tables if isinstance(table, Table))
+
+
+def on_mapped(models: Models) -> Callable[[], None]:
+    """Have `models` told of every class mapped from now on; returns what ends that."""
+    known = weakref.ref(models)
+
+    def mapped(mapper: Any, class_: Any) -> None:
+        alive = known()
+        if alive is not None:
+            alive.version = object()
+
+    event.listen(Mapper, "instrument_class", mapped)
+
+    def end() -> None:
+        if event.contains(Mapper, "instrument_class", mapped):
+            event.remove(Mapper, "instrument_class", mapped)
+
+    return end

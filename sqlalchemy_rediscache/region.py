@@ -290,3 +290,24 @@ def key_columns(mapper: Mapper[Any]) -> list[Column[Any]]:
             f"{mapper.class_.__name__} has no primary key of table columns: it can't be cached"
         )
     return columns
+
+
+def as_key(mapper: Mapper[Any], identity: Any) -> tuple[Any, ...]:
+    """A primary key as a user gives it (a value, a tuple, a dict by attribute), as a tuple.
+
+    Raises:
+        ConfigurationError: It has not the key's columns.
+    """
+    keys = key_columns(mapper)
+    if isinstance(identity, dict):
+        names = [mapper.get_property_by_column(column).key for column in keys]
+        try:
+            return tuple(identity[name] for name in names)
+        except KeyError as error:
+            raise ConfigurationError(f"the key of {mapper.class_.__name__} needs {error}") from None
+    found = tuple(identity) if isinstance(identity, tuple | list) else (identity,)
+    if len(found) != len(keys):
+        raise ConfigurationError(
+            f"the key of {mapper.class_.__name__} has {len(keys)} columns, {identity!r} has not"
+        )
+    return found

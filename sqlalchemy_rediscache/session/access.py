@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.util import LRUCache
 
@@ -21,7 +21,7 @@ from ..region import Region
 from ..stats import Counters, Reason
 from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
-from .engines import EngineInfo
+from .engines import EngineInfo, database_name
 from .unit import Unit
 from .view import View
 
@@ -75,12 +75,13 @@ class Services:
             counters, self.debts, self._note, settings.lease_wait, settings.max_bytes, LRUCache(500)
         )
         self.writes = WritePath(counters, self.debts, strict=strict)
-        self.watch: Callable[[Engine], None] = lambda engine: None
+        self.met: Callable[[Engine], None] = lambda engine: None
         """Called with each engine when it is first met."""
         self.named_tags = keys.named_tags()
         """Where the tags are that the application names."""
         self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
+        self._in_memory: weakref.WeakKeyDictionary[Dialect, str] = weakref.WeakKeyDictionary()
         self._last: Callable[[], EngineInfo | None] = lambda: None
 
     def engine(self, engine: Engine) -> EngineInfo:
@@ -96,10 +97,11 @@ class Services:
         try:
             return self._engines[engine]
         except KeyError:
+            database = database_name(engine, self._in_memory)
             info = self._engines[engine] = EngineInfo(
-                engine, self.keys, self.models, self.max_bytes
+                engine, self.keys, self.models, self.max_bytes, database
             )
-            self.watch(engine)
+            self.met(engine)
             return info
 
     def engines(self) -> list[tuple[Engine, EngineInfo]]:
@@ -137,6 +139,38 @@ class Services:
                     region = info.region(mapper) if place.guard in guards else None
                     if region is not None:
                         yield region, place, schema_map
+
+    def written_places(
+        self,
+        engine: EngineInfo,
+        region: Any,
+        session: Session | None,
+        schema_map: Any,
+        *,
+        by_text: bool,
+    ) -> Iterator[Place]:
+        """Where a region's keys are that a statement may concern.
+
+        Args:
+            engine: Where it is sent.
+            region: The region.
+            session: Who sends it; without one it may be for any tenant.
+            schema_map: Of its connection.
+            by_text: Its tables were told from text, to which no schema map applies.
+        """
+        tenant = self.namespace(session)
+        own = engine.place(region, tenant, schema_map)
+        yield own
+        any_tenant = session is None and self.namespaced
+        if not (any_tenant or by_text):
+            return
+        frozen = next(scope[1] for one, scope in engine.scoped_places_of(region) if one == own)
+        for _, info in self.engines():
+            if info.database != engine.database:
+                continue
+            for place, scope in info.scoped_places_of(region):
+                if (any_tenant or scope[0] == tenant) and (by_text or scope[1] == frozen):
+                    yield place
 
     def scripts(self, is_async: bool) -> Scripts:
         """The way to Redis for sessions of one kind."""

@@ -33,7 +33,7 @@ class SessionHooks:
         self.services = services
         plans = Plans(services.models)
         self.engine_events = EngineEvents(services, plans)
-        services.watch = self.engine_events.watch
+        services.met = self.engine_events.hear
         self.lookups = Lookups(services)
         self._refreshes = Refreshes(services)
         self.queries = Queries(services, plans)
@@ -124,6 +124,7 @@ class Binding:
             hooks.services.store.require(kind)
             for engine in self._factory.engines():  # from now on its other users are heard too
                 hooks.services.engine(engine)
+                hooks.engine_events.use(engine)
             namespace = {
                 _MARK: hooks,
                 DEFAULTS: self._defaults,
@@ -216,4 +217,25 @@ def _resolve(target: Any) -> tuple[_Factory | None, type[Session]]:
     raise ConfigurationError(
         "enable() takes a sessionmaker, scoped_session, async_sessionmaker or a class of sessions, "
         f"not {target!r}"
+    )
+
+
+def engine_of(target: Any) -> Engine:
+    """The synchronous engine behind an ``Engine`` or ``AsyncEngine``.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if isinstance(target, Engine):
+        return target
+    try:
+        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415
+    except ImportError:  # greenlet is not installed
+        pass
+    else:
+        if isinstance(target, AsyncEngine):
+            return target.sync_engine
+    raise ConfigurationError(
+        f"watch() and unwatch() take an Engine or AsyncEngine, not {target!r}: give the engine "
+        "that the connection, session or factory is made from"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import weakref
 from typing import Any
 
@@ -17,23 +16,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .. import private
+from ..sql_text import TextReader
 from ..write_path import WriteSet
 from .access import Services
 from .engines import EngineInfo
-from .plans import Emptied, Plans
+from .plans import Plans
+from .reach import Reach
 from .unit import Unit
-
-_READS = re.compile(
-    r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*\(*\s*"
-    r"(SELECT|WITH|VALUES|TABLE|SHOW|EXPLAIN|DESCRIBE|DESC|PRAGMA|BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|"
-    r"RELEASE|SET|ANALYZE|VACUUM|LISTEN|NOTIFY|UNLISTEN|LOCK|FETCH|DECLARE|CLOSE|USE|CHECKPOINT)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
-_LOCKING = re.compile(r"\bFOR\s+(NO\s+KEY\s+)?UPDATE\b", re.IGNORECASE)
-_DDL_COMMITS = frozenset({"mysql", "mariadb", "oracle"})
-"""Databases that commit by themselves before and after DDL."""
-_WRITES_INSIDE = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|INTO)\b", re.IGNORECASE)
+from .written import Effects, WrittenBy, changes_view, ends_transaction, may_commit
 
 
 class EngineEvents:
@@ -43,12 +33,20 @@ class EngineEvents:
     ``bulk_save_objects``, statements on ``session.connection()``, event handlers in the middle of a
     flush, Core and text on a connection. What it wrote is known by table, so whole regions are
     emptied.
+
+    Args:
+        services: The parts of the cache.
+        plans: Tells the regions of tables.
     """
 
     def __init__(self, services: Services, plans: Plans) -> None:
         self._services = services
         self._plans = plans
-        self._watched: weakref.WeakSet[Dialect] = weakref.WeakSet()
+        self._written = WrittenBy(TextReader())
+        self._only_reads = self._written.only_reads
+        self._reach = Reach(services.models, plans)
+        self._heard: weakref.WeakSet[Dialect] = weakref.WeakSet()
+        self._used: weakref.WeakSet[Dialect] = weakref.WeakSet()
         self._key = f"_rediscache_unit_{id(self):x}"
         self._key_at_once = f"_rediscache_at_once_{id(self):x}"
 
@@ -63,29 +61,45 @@ class EngineEvents:
         if isinstance(connection.engine.pool, StaticPool | SingletonThreadPool):
             self._services.engine(connection.engine).join(unit)
             private.before_commit(connection, self.on_commit)
-        self.watch(connection.engine)
+        self.use(connection.engine)
 
     def unit(self, connection: Connection) -> Unit | None:
         """The unit of the transaction that is open on a connection."""
         return connection.__dict__.get(self._key)
 
-    def watch(self, engine: Any) -> None:
-        """Listen to an engine; once is enough for all that share its dialect."""
-        if not isinstance(engine, Engine) or engine.dialect in self._watched:
+    def use(self, engine: Any) -> None:
+        """Sessions of the cache may use an engine: from now on all that it sends is heard."""
+        if not isinstance(engine, Engine) or engine.dialect in self._used:
             return  # the former: an application's tests stand something in for it
-        self._watched.add(engine.dialect)
+        self._used.add(engine.dialect)
+        self.hear(engine)
+
+    def hear(self, engine: Any) -> None:
+        """Listen to an engine; once is enough for all that share its dialect."""
+        if not isinstance(engine, Engine) or engine.dialect in self._heard:
+            return
+        self._heard.add(engine.dialect)
         for name, listener in self._listeners():
             event.listen(engine.dialect, name, listener)
 
-    def unwatch(self) -> None:
+    def forget_engine(self, engine: Engine) -> None:
+        """Stop listening to an engine that no session of the cache may use."""
+        if engine.dialect not in self._used:
+            self._unhear(engine.dialect)
+
+    def close(self) -> None:
         """Stop listening to all engines."""
         # By the dialect and not by the engine it was met with, which may be gone before it: one
         # made by `execution_options()` shares the dialect of an engine that goes on.
-        for dialect in list(self._watched):
-            for name, listener in self._listeners():
-                if event.contains(dialect, name, listener):
-                    event.remove(dialect, name, listener)
-        self._watched.clear()
+        for dialect in list(self._heard):
+            self._unhear(dialect)
+        self._used.clear()
+
+    def _unhear(self, dialect: Dialect) -> None:
+        self._heard.discard(dialect)
+        for name, listener in self._listeners():
+            if event.contains(dialect, name, listener):
+                event.remove(dialect, name, listener)
 
     def _listeners(self) -> list[tuple[str, Any]]:
         # Events of the dialect, which cost a statement 0.5 us. One listener for an event of the
@@ -107,22 +121,49 @@ class EngineEvents:
     def on_execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
         """A statement is about to be sent."""
         compiled = context.compiled
-        if compiled is not None and private.only_reads(compiled):
+        if compiled is not None and self._only_reads(compiled):
             return
         connection: Connection = context.root_connection
-        if compiled is not None and not private.is_text(compiled):
-            if private.sent_by_flush(context, self._unit_flushing(connection)):
-                unit = self.unit(connection)
-                if unit is not None:
-                    unit.wrote = True
-                    private.before_commit(connection, self.on_commit)
-                if not _autocommits(connection):
-                    return
-            if self._between(connection, context, compiled):
+        if compiled is not None and private.is_dml(compiled):
+            if self._told_by_flush(connection, context, compiled):
                 return
-        elif not self._text_writes(connection, statement):
-            return
-        self._note(connection, context, compiled)
+            commits = False
+        else:
+            commits = self._may_commit(connection, statement, compiled)
+        effects = self._written.effects(compiled, statement, connection.dialect.name)
+        if effects is not None:
+            commits = commits or ends_transaction(effects, connection.dialect.name)
+            self._note(connection, context, effects)
+        if commits:
+            self._committed_by_itself(connection)
+
+    def _told_by_flush(self, connection: Connection, context: Any, compiled: Any) -> bool:
+        """Does a flush tell what this statement writes?"""
+        if private.sent_by_flush(context, self._unit_flushing(connection)):
+            unit = self.unit(connection)
+            if unit is not None:
+                unit.wrote = True
+                private.before_commit(connection, self.on_commit)
+            if not _autocommits(connection):
+                return True
+        return self._between(connection, context, compiled)
+
+    def _may_commit(self, connection: Connection, statement: str, compiled: Any) -> bool:
+        """May a text commit by itself? Its transaction's view may be another after it, too."""
+        if compiled is not None and private.is_query(compiled):
+            return False
+        unit = self.unit(connection)
+        if unit is not None and changes_view(statement):
+            unit.closed = True
+        return may_commit(statement)
+
+    def _committed_by_itself(self, connection: Connection) -> None:
+        """A statement commits what the transaction wrote, and what it writes itself."""
+        unit = self.unit(connection)
+        if unit is not None and unit.writes and not unit.committing:
+            written = WriteSet()
+            _merge(written, unit.writes)
+            self._at_once(connection, self._services.engine(connection.engine), written)
 
     def _between(self, connection: Connection, context: Any, compiled: Any) -> bool:
         """Rows of a table between two classes, which a flush writes for no object of their own.
@@ -151,21 +192,11 @@ class EngineEvents:
         unit = self.unit(connection)
         return unit is not None and unit.flushing
 
-    def _text_writes(self, connection: Connection, statement: str) -> bool:
-        found = _READS.match(statement)
-        if found is None:
-            return True
-        if _ISOLATION.search(statement):
-            unit = self.unit(connection)
-            if unit is not None:
-                unit.closed = True  # what the transaction sees is no longer known
-        first = found.group(1).upper()
-        if first not in ("SELECT", "EXPLAIN", "DECLARE", "WITH"):
-            return False
-        return bool(_WRITES_INSIDE.search(_LOCKING.sub("", statement)))
-
-    def _note(self, connection: Connection, context: Any, compiled: Any) -> None:
+    def _note(self, connection: Connection, context: Any, effects: Effects) -> None:
         info = self._services.engine(connection.engine)
+        if effects.may_be_ddl:
+            info.catalog_changed()  # it may have made a trigger
+        regions = self._reach.regions(effects, info, connection)
         unit = self.unit(connection)
         if unit is None:
             unit = Unit()
@@ -174,35 +205,18 @@ class EngineEvents:
         unit.is_async = info.is_async
         unit.wrote = True
         session = unit.session() if unit.session is not None else None
-        options = context.execution_options if context is not None else {}
-        schema_map = options.get("schema_translate_map")
+        schema_map = context.execution_options.get("schema_translate_map")
         fresh = WriteSet()
-        for region in self._written(info, context, compiled):
-            namespace = self._services.namespace(session)
-            fresh.region(info.place(region, namespace, schema_map))
-            if session is None and self._services.namespaced:
-                fresh.regions.update(info.places_of(region))
+        for region in regions:
+            fresh.regions.update(
+                self._services.written_places(
+                    info, region, session, schema_map, by_text=effects.by_text
+                )
+            )
         if _autocommits(connection):
             self._at_once(connection, info, fresh)
-            return
-        _merge(unit.writes, fresh)
-        if context is not None and context.isddl and info.dialect.name in _DDL_COMMITS:
-            _merge(fresh, unit.writes)
-            self._at_once(connection, info, fresh)
-
-    def _written(self, info: EngineInfo, context: Any, compiled: Any) -> tuple[Emptied, ...]:
-        if compiled is None or private.is_text(compiled) or context.isddl:
-            info.triggers.clear()  # it may have made one
-        tables = private.written_tables(compiled) if compiled is not None else None
-        if tables is None or not all(isinstance(table, Table) for table in tables):
-            return self._plans.all(info)
-        found: dict[str, Emptied] = {}
-        for table in tables:
-            for region in self._plans.with_reached(
-                table, info, deletes=not context.isinsert, updates=not context.isinsert
-            ):
-                found[region.name] = region
-        return tuple(found.values())
+        else:
+            _merge(unit.writes, fresh)
 
     # No COMMIT comes after a statement that is its own transaction: it is locked right before it,
     # and released right after.

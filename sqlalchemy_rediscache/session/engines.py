@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.orm import Mapper
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import LRUCache
@@ -47,24 +47,29 @@ class EngineInfo:
         keys: Builds the places of regions.
         models: Which classes are cached.
         max_bytes: The largest entry.
+        database: What tells its database from others, see `database_name`.
     """
 
-    def __init__(self, engine: Engine, keys: Keys, models: Models, max_bytes: int) -> None:
+    def __init__(
+        self, engine: Engine, keys: Keys, models: Models, max_bytes: int, database: str
+    ) -> None:
         self._engine = weakref.ref(engine)
         self._keys = keys
         self._models = models
         self._max_bytes = max_bytes
         self.dialect = engine.dialect
         self.is_async = bool(engine.dialect.is_async)
-        self.database = database_name(engine)
+        self.database = database
         self.compiled: LRUCache[Any, Any] = LRUCache(500)
         """Compiled for replay only, never sent: the dialect may not have connected yet."""
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
-        self.reached: weakref.WeakKeyDictionary[Table, dict[tuple[bool, bool], Any]] = (
-            weakref.WeakKeyDictionary()
-        )
-        """For each table the regions that deletes and updates of it reach (see `plans`)."""
+        self.relations: dict[tuple[str | None, str], tuple[float, bool, bool]] = {}
+        """For each name when the catalog was asked what it is, and the answer (see `relations`)."""
+        self.reached: weakref.WeakKeyDictionary[Table, dict[Any, Any]] = weakref.WeakKeyDictionary()
+        """For each table the regions that writes of each kind reach (see `reach`)."""
+        self.reached_by_name: LRUCache[Any, Any] = LRUCache(500)
+        """The same for each name in text."""
         self.associations: weakref.WeakKeyDictionary[Table, tuple[object, Any]] = (
             weakref.WeakKeyDictionary()
         )
@@ -176,13 +181,23 @@ class EngineInfo:
             place = self._places[key] = self._keys.place(region.name, scope)
             return place
 
+    def catalog_changed(self) -> None:
+        """Forget what the catalog said: DDL was sent."""
+        self.triggers.clear()
+        self.relations.clear()
+
     def scopes(self) -> set[tuple[Any, Any]]:
         """The tenant and frozen schema map of every place that this process has used."""
         return {key[1:] for key in self._places}
 
     def places_of(self, region: Any) -> list[Place]:
         """The places of a region in every scope that this process has used."""
-        return [place for key, place in self._places.items() if key[0] == region.name]
+        return [place for place, _ in self.scoped_places_of(region)]
+
+    def scoped_places_of(self, region: Any) -> list[tuple[Place, tuple[Any, Any]]]:
+        """The same, each with its scope: the tenant and the frozen schema map."""
+        known = list(self._places.items())  # other threads may add some
+        return [(place, key[1:]) for key, place in known if key[0] == region.name]
 
 
 def _frozen(schema_map: Mapping[Any, Any]) -> tuple[tuple[Any, Any], ...]:
@@ -191,12 +206,13 @@ def _frozen(schema_map: Mapping[Any, Any]) -> tuple[tuple[Any, Any], ...]:
     return tuple(sorted((item for item in schema_map.items() if item[0] != "_none"), key=repr))
 
 
-def database_name(engine: Engine) -> str:
+def database_name(engine: Engine, in_memory: MutableMapping[Dialect, str]) -> str:
     """What tells this engine's database from every other, the same in every process.
 
     Not the user and not the driver: they see the same rows. A database in memory belongs to its
-    engine alone. ``execution_options={"cache_database": name}`` on the engine says it explicitly,
-    for one database that is reached under several addresses.
+    engine alone, and to those derived from it, which share its dialect: `in_memory` has the names
+    that were given. ``execution_options={"cache_database": name}`` on the engine says it
+    explicitly, for one database that is reached under several addresses.
     """
     given = engine.get_execution_options().get("cache_database")
     if given is not None:
@@ -205,10 +221,9 @@ def database_name(engine: Engine) -> str:
     backend = url.get_backend_name()
     if backend == "sqlite":
         name = url.database or ""
-        if name in ("", ":memory:") or "memory" in str(url.query.get("mode", "")):
-            return f"sqlite:memory:{secrets.token_hex(8)}"
-        if "mode=memory" in name:
-            return f"sqlite:memory:{secrets.token_hex(8)}"
+        mode = str(url.query.get("mode", ""))
+        if name in ("", ":memory:") or "memory" in mode or "mode=memory" in name:
+            return in_memory.setdefault(engine.dialect, f"sqlite:memory:{secrets.token_hex(8)}")
         return f"sqlite:{name if name.startswith('file:') else os.path.realpath(name)}"
     return f"{backend}:{_host(url)}/{url.database or ''}"
 

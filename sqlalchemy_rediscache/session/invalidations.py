@@ -11,7 +11,7 @@ from ..errors import CacheUnavailable, ConfigurationError
 from ..keys import Place
 from ..models import mapper_of
 from ..options import named_tags
-from ..region import Region, key_columns
+from ..region import Region, as_key
 from .access import Services
 
 
@@ -40,7 +40,7 @@ class Invalidations:
         for region, place in self._places(mapper, is_async=is_async):
             names: Sequence[bytes] = ()
             if identity is not None:
-                token = region.identity.key(_as_key(mapper, identity))
+                token = region.identity.key(as_key(mapper, identity))
                 if token is None:
                     raise ConfigurationError(
                         f"{identity!r} is not of the type of {model.__name__}'s primary key"
@@ -109,19 +109,3 @@ class Invalidations:
         rows = sum(len(names) for _, names in wanted)
         services.counters.add("invalidated", rows)
         services.counters.add("regions_invalidated", sum(1 for _, names in wanted if not names))
-
-
-def _as_key(mapper: Mapper[Any], identity: Any) -> tuple[Any, ...]:
-    keys = key_columns(mapper)
-    if isinstance(identity, dict):
-        names = [mapper.get_property_by_column(column).key for column in keys]
-        try:
-            return tuple(identity[name] for name in names)
-        except KeyError as error:
-            raise ConfigurationError(f"the key of {mapper.class_.__name__} needs {error}") from None
-    found = tuple(identity) if isinstance(identity, tuple | list) else (identity,)
-    if len(found) != len(keys):
-        raise ConfigurationError(
-            f"the key of {mapper.class_.__name__} has {len(keys)} columns, {identity!r} has not"
-        )
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Dialect
@@ -17,6 +17,7 @@ from ..query.plan import Source
 from ..region import KeySpace, Region
 from ..tags import TagSet
 from .engines import EngineInfo
+from .foreign_keys import reached_by_delete, reached_by_update
 
 
 class AssociationSpace:
@@ -29,7 +30,7 @@ class AssociationSpace:
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
         self.table = table
-        self.name = f"between-{table.fullname}"
+        self.name = between(table.fullname)
         self.tagset = TagSet(table, CachePolicy(), dialect, lambda column: False)
 
     def words(self, parameters: Mapping[str, Any]) -> list[bytes] | None:
@@ -45,10 +46,19 @@ class AssociationSpace:
         return found
 
 
-Emptied = KeySpace | Region | AssociationSpace
-"""What is emptied as a whole: only its name matters."""
+def between(fullname: str) -> str:
+    """The name of the keys of a table that relates cached classes."""
+    return f"between-{fullname}"
 
-_ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
+class Named(NamedTuple):
+    """A region of which no more is known than its name."""
+
+    name: str
+
+
+Emptied = KeySpace | Region | AssociationSpace | Named
+"""What is emptied as a whole: only its name matters."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,8 @@ class Plans:
         plan = WritePlan(
             region,
             tuple(one for one in self.of_tables(tables, engine) if one.name != name),
-            self.of_tables(_reached_by_delete(tables), engine),
-            self.of_tables(_reached(tables, "onupdate"), engine),
+            self.of_tables(reached_by_delete(tables), engine),
+            self.of_tables(reached_by_update(tables), engine),
             frozenset(mapper.get_property_by_column(one).key for one in mapper.primary_key),
         )
         memo.plan = (self._models.version, plan, count)
@@ -152,73 +162,33 @@ class Plans:
         """The space of a table that cached classes are related through."""
         known = engine.associations.get(table)
         if known is None or known[0] is not self._models.version:
-            related = any(
+            mappers = list(self._models.cached())
+            # What a class that is not configured is related through, is not known yet; another
+            # process may know it, and keep what depends on any table between two others.
+            open_ = any(not mapper.configured for mapper in mappers)
+            related = (open_ and len(table.foreign_key_constraints) > 1) or any(
                 relationship.secondary is table
-                for mapper in self._models.cached()
+                for mapper in mappers
                 if mapper.configured
                 for relationship in mapper.relationships
             )
             space = AssociationSpace(table, engine.dialect) if related else None
-            known = engine.associations[table] = (self._models.version, space)
+            known = (None if open_ else self._models.version, space)
+            engine.associations[table] = known
         return known[1]
 
     def all(self, engine: EngineInfo) -> tuple[Emptied, ...]:
         """Every region that an engine may touch, one for each set of keys."""
         found: dict[str, Emptied] = {}
+        tables: set[Table] = set()
         for mapper in self._models.cached():
             region = engine.key_space(mapper)
             if region is not None:
                 found[region.name] = region
+            tables.update(tables_of(mapper))
+        for metadata in {table.metadata for table in tables}:
+            for table in metadata.tables.values():
+                space = None if table in tables else self.association(table, engine)
+                if space is not None:
+                    found[space.name] = space
         return tuple(found.values())
-
-    def with_reached(
-        self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
-    ) -> tuple[Emptied, ...]:
-        """The regions of a table and of those that the database changes with it."""
-        kept = engine.reached.setdefault(table, {})
-        version = (self._models.version, len(table.metadata.tables))
-        known = kept.get((deletes, updates))
-        if known is None or known[0] != version:
-            found = self._with_reached(table, engine, deletes=deletes, updates=updates)
-            known = kept[deletes, updates] = (version, found)
-        return known[1]
-
-    def _with_reached(
-        self, table: Table, engine: EngineInfo, *, deletes: bool, updates: bool
-    ) -> tuple[Emptied, ...]:
-        tables = {table}
-        if deletes:
-            tables |= _reached_by_delete(frozenset({table}))
-        if updates:
-            tables |= _reached(frozenset({table}), "onupdate")
-        return self.of_tables(tables, engine)
-
-
-def _reached_by_delete(tables: frozenset[Table]) -> frozenset[Table]:
-    # A column that is set to NULL or its default may be part of a key that others follow.
-    found = _reached(tables, "ondelete")
-    return found | _reached(found, "onupdate")
-
-
-def _reached(tables: frozenset[Table], action: str) -> frozenset[Table]:
-    """The tables whose rows follow, by a foreign key's action, any number of steps away."""
-    found: set[Table] = set()
-    pending = list(tables)
-    while pending:
-        table = pending.pop()
-        for other in table.metadata.tables.values():
-            if other in found:
-                continue
-            for constraint in other.foreign_key_constraints:
-                if (getattr(constraint, action) or "").upper() in _ACTIONS and (
-                    _refers(constraint, table)
-                ):
-                    found.add(other)
-                    pending.append(other)
-                    break
-    return frozenset(found)
-
-
-def _refers(constraint: Any, table: Table) -> bool:
-    name = constraint.elements[0].target_fullname.rpartition(".")[0]
-    return bool(name == table.fullname)

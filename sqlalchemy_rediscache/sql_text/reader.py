@@ -48,6 +48,15 @@ class TextReader:
         known = self._short if len(statement) <= _LONG else self._long
         return known(statement, dialect_name)
 
+    def reads_for_sure(self, statement: str, dialect_name: str) -> bool:
+        """Do the words of a text alone say that it writes nothing? Not remembered, since cheap.
+
+        Args:
+            statement: As for `written`.
+            dialect_name: As for `written`.
+        """
+        return _by_words(statement, _GRAMMARS.get(dialect_name)) is Effect.READS
+
     def remembered(self) -> int:
         """For how many texts the answer is kept now."""
         return self._short.cache_info().currsize + self._long.cache_info().currsize

@@ -17,18 +17,22 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    func,
     insert,
+    lambda_stmt,
     literal,
+    literal_column,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from sqlalchemy_rediscache import private
-from sqlalchemy_rediscache.private import sent
 from tests.listening import listening
 from tests.private.models import Animal, Base, Child, Dog, Parent, plain_table
 
@@ -109,6 +113,10 @@ def test_event_handlers_in_a_flush_are_told_from_it(empty: Engine) -> None:
 
 
 POSTGRESQL: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+MYSQL: Any = mysql.dialect()
+SQLITE: Any = sqlite.dialect()
+ALIAS = aliased(Parent)
+TEXT = text("DELETE FROM parent RETURNING id").columns(Parent.id).cte("deleted")
 CTE = insert(plain_table).values(id=5).returning(plain_table.c.id).cte("written")
 METADATA = MetaData()
 OTHER = Table("other", METADATA, Column("id", Integer))
@@ -129,54 +137,138 @@ OTHER = Table("other", METADATA, Column("id", Integer))
          {Parent, plain_table}),
         (update(Parent).where(Parent.id == Child.parent_id).values(name="x"), {Parent}),
         (delete(Animal), {Animal}),
-        (CreateTable(OTHER), {OTHER}),
-        (DropTable(OTHER), {OTHER}),
+        (update(ALIAS).values(name="x"), {Parent}),
+        (insert(plain_table).prefix_with("OR REPLACE"), None),
         (select(Parent), None),
         (select(literal(1)), None),
+        (select(TEXT), None),
+        (text("DELETE FROM parent"), None),
+        (text("DELETE FROM parent RETURNING id").columns(Parent.id), None),
+        (CreateTable(OTHER), None),
+        (DropTable(OTHER), None),
         (DDL("DROP TABLE parent"), None),  # type: ignore[no-untyped-call]
     ],
     ids=lambda value: " ".join(str(value).split())[:40] if hasattr(value, "compile") else "",
 )  # fmt: skip
 def test_the_tables_that_are_written(statement: Any, tables: set[Any] | None) -> None:
-    """The table of each kind of DML and DDL, also of one inside of a common table expression."""
-    compiled = statement.compile(dialect=POSTGRESQL)
+    """The table of each kind of DML, also of one inside of a common table expression."""
+    dml = private.dml(statement.compile(dialect=POSTGRESQL))
     wanted = None
     if tables is not None:
         wanted = {getattr(one, "__table__", one) for one in tables}
-    assert private.written_tables(compiled) == wanted
+    assert (None if dml is None else dml.tables) == wanted
+
+
+PARENT: Any = Parent.__table__
+JOIN = PARENT.join(plain_table, Parent.id == plain_table.c.id)
+BOTH = update(Parent).where(Parent.id == plain_table.c.id)
+
+
+@pytest.mark.parametrize(
+    ("statement", "tables"),
+    [
+        (BOTH.values({Parent.name: "x", plain_table.c.n: 1}), {Parent.__table__, plain_table}),
+        (BOTH.values(name="x"), {Parent.__table__}),
+        (update(JOIN).values({plain_table.c.n: 2}), {Parent.__table__, plain_table}),
+        (delete(Parent).where(Parent.id == plain_table.c.id), {Parent.__table__}),
+    ],
+    ids=["both", "one", "join", "delete"],
+)
+def test_mysql_updates_several_tables(statement: Any, tables: set[Any]) -> None:
+    """Each table whose columns are set is written; DELETE of SQLAlchemy's writes the first."""
+    dml = private.dml(statement.compile(dialect=MYSQL))
+    assert dml is not None
+    assert dml.tables == tables
 
 
 def test_orm_returning_statements_are_unwrapped() -> None:
-    """A DML statement behind `from_statement` is seen."""
+    """A DML statement behind `from_statement` is seen, and one behind a lambda."""
     statement = select(Parent).from_statement(insert(Parent).returning(Parent))
-    compiled = statement.compile(dialect=POSTGRESQL)
-    assert private.written_tables(compiled) == {Parent.__table__}
+    dml = private.dml(statement.compile(dialect=POSTGRESQL))
+    assert dml is not None
+    assert (set(dml.tables), dml.updates, dml.deletes) == ({PARENT}, False, False)
+    made = lambda_stmt(lambda: update(Parent).values(name="x"))
+    dml = private.dml(made.compile(dialect=POSTGRESQL))
+    assert dml is not None
+    assert (set(dml.tables), dml.updates, dml.deletes) == ({PARENT}, True, False)
+
+
+UPSERT = postgresql.insert(Parent).values(id=1)
 
 
 @pytest.mark.parametrize(
-    ("statement", "writes"),
+    ("statement", "updates", "deletes"),
     [
-        (select(CTE), True),
-        (select(select(Parent.id).cte("read")), False),
-        (select(Parent), False),
+        (UPSERT, False, False),
+        (UPSERT.on_conflict_do_nothing(), False, False),
+        (UPSERT.on_conflict_do_update(index_elements=["id"], set_={"id": 2}), True, False),
+        (mysql.insert(Parent).values(id=1).on_duplicate_key_update(id=2), True, False),
+        (sqlite.insert(Parent).values(id=1).on_conflict_do_update(set_={"id": 2}), True, False),
+        (update(Parent).values(name="x"), True, False),
+        (delete(Parent), False, True),
     ],
-    ids=["insert", "select", "none"],
+    ids=["insert", "nothing", "update", "mysql", "sqlite", "plain update", "delete"],
 )
-def test_common_table_expressions_that_write(statement: Any, writes: bool) -> None:
-    """A SELECT whose CTE writes is told from others."""
-    assert sent._has_writing_cte(statement.compile(dialect=POSTGRESQL)) is writes
+def test_what_is_done_to_rows(statement: Any, updates: bool, deletes: bool) -> None:
+    """An upsert updates; other statements do what they say."""
+    dialects = {"mysql": MYSQL, "sqlite": SQLITE}
+    dialect = type(statement).__module__.split(".")[2]
+    dml = private.dml(statement.compile(dialect=dialects.get(dialect, POSTGRESQL)))
+    assert dml is not None
+    assert (dml.updates, dml.deletes) == (updates, deletes)
+
+
+class Own(Executable, ClauseElement):
+    """A statement of an application's own."""
+
+    inherit_cache = False
+
+
+@compiles(Own)
+def _own(element: Any, compiler: Any, **options: Any) -> str:
+    return "DELETE FROM parent"
 
 
 @pytest.mark.parametrize(
-    ("statement", "is_text"),
-    [(text("SELECT 1"), True), (select(Parent), False), (insert(Parent), False),
-     (text("SELECT 1 AS id").columns(Parent.id), False), (None, False)],
-    ids=["text", "select", "insert", "text with columns", "driver SQL"],
+    ("statement", "is_query"),
+    [
+        (select(Parent), True),
+        (select(Parent.id).union(select(Child.id)), True),
+        (select(select(Parent.id).cte("read")), True),
+        (select(Parent).from_statement(select(Parent)), True),
+        (lambda_stmt(lambda: select(Parent)), True),
+        (select(CTE), False),
+        (select(TEXT), False),
+        (insert(Parent), False),
+        (text("SELECT 1"), False),
+        (text("SELECT 1 AS id").columns(Parent.id), False),
+        (select(Parent).from_statement(text("SELECT 1 AS id")), False),
+        (CreateTable(OTHER), False),
+        (Own(), False),
+    ],
+    ids=lambda value: " ".join(str(value).split())[:40] if hasattr(value, "compile") else "",
 )  # fmt: skip
-def test_text_is_told(statement: Any, is_text: bool) -> None:
-    """`text()` compiles to something that no table can be told of."""
-    compiled = None if statement is None else statement.compile()
-    assert private.is_text(compiled) is is_text
+def test_queries_are_told(statement: Any, is_query: bool) -> None:
+    """Only what is made of SELECTs alone is a query, whatever it is wrapped in."""
+    assert private.is_query(statement.compile(dialect=POSTGRESQL)) is is_query
+
+
+@pytest.mark.parametrize(
+    ("statement", "has"),
+    [
+        (select(Parent).where(Parent.name == "x"), False),
+        (select(func.replace(Parent.name, "a", "b")), False),
+        (select(Parent).where(text("1 = 1")), True),
+        (select(literal_column("1")), True),
+        (select(Parent).prefix_with("ALL"), True),
+        (select(Parent).suffix_with("-- x"), True),
+        (select(Parent).with_statement_hint("x"), True),
+    ],
+    ids=["plain", "function", "text", "literal", "prefix", "suffix", "hint"],
+)
+def test_pieces_of_text_are_told(statement: Any, has: bool) -> None:
+    """Pieces of a query that an application wrote itself are found."""
+    assert private.has_text(statement.compile(dialect=POSTGRESQL)) is has
 
 
 @pytest.mark.parametrize(
@@ -206,22 +298,3 @@ def test_kinds_of_statements(empty: Engine, send: Callable[[Connection], Any], k
     with empty.connect() as connection:
         send(connection)
     assert kinds == [{kind} - {""}]
-
-
-@pytest.mark.parametrize(
-    ("statement", "reads"),
-    [
-        (lambda: select(Parent), True),
-        (lambda: insert(Parent), False),
-        (lambda: update(Parent).values(name="x"), False),
-        (lambda: delete(Parent), False),
-        (lambda: text("SELECT 1"), False),
-        (lambda: CreateTable(Parent.__table__), False),  # type: ignore[arg-type]
-        (lambda: select(insert(Parent).returning(Parent.id).cte()), False),
-    ],
-)
-def test_what_only_reads(empty: Engine, statement: Callable[[], Any], reads: bool) -> None:
-    """Only a SELECT without a writing CTE is known to read; the answer is remembered."""
-    compiled = statement().compile(empty)
-    assert private.only_reads(compiled) is reads
-    assert private.only_reads(compiled) is reads

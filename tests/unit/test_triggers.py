@@ -29,7 +29,7 @@ MAKE = {
 
 def is_as_sent(engine: Engine, model: Any) -> bool:
     """Are rows stored as they are sent, asked anew?"""
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20)
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
     with engine.connect() as connection:
         return none_on(connection, info, inspect(model))
 
@@ -75,7 +75,7 @@ def test_answers_are_remembered(database: Database) -> None:
     """The catalog is asked once for a table; forgetting has it asked again."""
     engine = database.engine()
     Base.metadata.create_all(engine)
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20)
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
     with engine.connect() as connection:
         assert none_on(connection, info, inspect(Parent))
         (key,) = info.triggers
