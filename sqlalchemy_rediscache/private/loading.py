@@ -21,6 +21,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.util import LRUCache
 
+_GETTERS = "_rediscache_getters"
 _NOT_UNIQUE = "Can't use the ORM yield_per feature in conjunction with unique()"
 SQLALCHEMY_2_1 = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:2]) >= (2, 1)
 
@@ -192,7 +193,17 @@ def in_lists(compiled: Any) -> set[str]:
 
 
 def getters(compiled: Any) -> tuple[Any, Callable[..., Any], Callable[..., Any]]:
-    """A compiled statement, and the getters that rows in the place of a cursor's need."""
+    """A compiled statement, and the getters that rows in the place of a cursor's need.
+
+    They are kept with it: a statement that is replayed is as a rule replayed again.
+    """
+    kept = compiled.__dict__.get(_GETTERS)
+    if kept is None:
+        kept = compiled.__dict__[_GETTERS] = _getters(compiled)
+    return compiled, *kept
+
+
+def _getters(compiled: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     places: dict[Any, int] = {}
     for index, entry in enumerate(compiled._result_columns):
         for one in entry[2]:
@@ -213,7 +224,7 @@ def getters(compiled: Any) -> tuple[Any, Callable[..., Any], Callable[..., Any]]
             raise _no_such_column(error.args[0]) from None
         return lambda row: tuple([row[index] for index in at])
 
-    return compiled, getter, tuple_getter
+    return getter, tuple_getter
 
 
 def _no_such_column(key: Any) -> Exception:

@@ -18,6 +18,8 @@ _PLAIN_PARTS = frozenset(
      "dispatch"}
 )  # fmt: skip
 
+_PLACES = "_rediscache_places"
+
 
 def plain_select(statement: Any) -> bool:
     """Is this a SELECT of columns with a WHERE and nothing else (no join, order, limit, lock...)?
@@ -119,6 +121,17 @@ def result_columns(compiled: Any) -> list[Any]:
         column = next((one for one in objects if isinstance(one, Column)), None)
         found.append(objects[0] if column is None else column)
     return found
+
+
+def result_places(compiled: Any) -> Mapping[Any, int]:
+    """Where each of `result_columns` is first; kept with the compiled statement."""
+    kept: dict[Any, int] | None = compiled.__dict__.get(_PLACES)
+    if kept is None:
+        kept = dict[Any, int]()
+        for place, column in enumerate(result_columns(compiled)):
+            kept.setdefault(column, place)
+        compiled.__dict__[_PLACES] = kept
+    return kept
 
 
 def result_expressions(compiled: Any) -> list[Any]:

@@ -296,9 +296,7 @@ def _values_by_token(
 
     Loads of single attributes don't return the key: there it is the one that was asked for.
     """
-    at: dict[Any, int] = {}
-    for index, column in enumerate(private.result_columns(cursor.context.compiled)):
-        at.setdefault(column, index)
+    at = private.result_places(cursor.context.compiled)
     found = {}
     for row in rows:
         try:

@@ -343,3 +343,13 @@ def test_who_wants_tuples(session: Session, watch: Watch) -> None:
     session.query(Child).only_return_tuples(True).all()
     session.scalars(select(Child)).all()
     assert found == [False, True, False]
+
+
+def test_where_a_column_is_first(engine: Engine) -> None:
+    """`result_places` are the places of `result_columns`, the same object each time."""
+    compiled = private.own_select(inspect(Dog), engine.dialect)
+    columns = private.result_columns(compiled)
+    places = private.result_places(compiled)
+    assert [columns[place] for place in places.values()] == list(places)
+    assert set(places) == set(columns)
+    assert private.result_places(compiled) is places
