@@ -286,7 +286,8 @@ CONNECTION_WAYS: Mapping[str, Way] = {
         MARIADB,
     ),
     "another of two tables": Way(
-        _run(update(ITEM).where(ITEM.c.id == PART.c.item_id).values({PART.c.name: "new"})), MARIADB
+        # Nothing that follows a part is an item: foreign keys don't lead there.
+        _run(update(PART).where(ITEM.c.id == PART.c.item_id).values({ITEM.c.qty: 61})), MARIADB
     ),
     "several tables at once, text": _text(
         "UPDATE item JOIN part ON part.item_id = item.id SET part.name = 'new'", databases=MARIADB
