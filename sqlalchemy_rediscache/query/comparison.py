@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, Column, Date, Enum, Integer, Uuid
 from sqlalchemy.types import TypeEngine
 
 from .. import private
+from ..codec.columns import is_decorator, overrides
 
 TAG_KINDS: Final[frozenset[str]] = frozenset({
     "integer", "small_integer", "big_integer", "INTEGER", "SMALLINT", "BIGINT", "TINYINT",
@@ -55,7 +56,16 @@ def joined(left: Column[Any], right: Column[Any], carried: bool) -> bool:
     return carried or kind in CARRIED
 
 
+_CONVERSIONS: Final = (
+    "process_bind_param", "process_result_value", "process_literal_param", "bind_processor",
+    "result_processor", "literal_processor", "bind_expression", "column_expression",
+    "coerce_compared_value", "comparator_factory",
+)  # fmt: skip
+
+
 def _plain(type_: TypeEngine[Any]) -> bool:
+    if is_decorator(type_) and not overrides(type_, *_CONVERSIONS):
+        return _plain(type_.impl_instance)  # it only chooses a type for each dialect
     if type_.__visit_name__ not in TAG_KINDS or private.converts_in_sql(type_):
         return False
     if type(type_).__module__.partition(".")[0] != "sqlalchemy":

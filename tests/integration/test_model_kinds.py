@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 import pytest
+import sqlmodel
 from sqlalchemy import Column, Integer, String, Table
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -14,10 +15,12 @@ from sqlalchemy.orm import (
     declarative_base,
     mapped_column,
     registry,
+    sessionmaker,
 )
 from sqlmodel import Field, SQLModel
+from sqlmodel import Session as SQLModelSession
 
-from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, RedisCache, from_cache
 from tests.fix_caches import CacheMaker
 from tests.integration.stage import Stage
 from tests.servers import Database
@@ -105,6 +108,13 @@ class Sqlm(CacheMixin, SQLModel, table=True):
     name: str
 
 
+class Named(CacheMixin, SQLModel, table=True):
+    """An SQLModel table with a unique text."""
+
+    id: Optional[int] = Field(default=None, primary_key=True)  # noqa: UP045 - SQLModel's form
+    name: str = Field(unique=True)
+
+
 def _register(cache: RedisCache) -> None:
     cache.register(Registered, CachePolicy(ttl=60))
 
@@ -149,6 +159,35 @@ def test_it_is_cached(
     for _ in range(2):
         with stage.Session() as session:
             assert session.get(model, 1) is None
+
+
+def test_sqlmodels_own_select_and_session(database: Database, make_cache: CacheMaker) -> None:
+    """`session.exec(sqlmodel.select(...))` by key, by a unique text, and as a query."""
+    stage = Stage(database, make_cache(), SQLModel.metadata)
+    factory = stage.cache.enable(sessionmaker(stage.engine, class_=SQLModelSession))
+    with factory.begin() as session:
+        session.add_all([Named(id=1, name="one"), Named(id=2, name="two")])
+    by_key = sqlmodel.select(Named).where(Named.id == 1)
+    by_name = sqlmodel.select(Named).where(Named.name == "one")
+    asked = sqlmodel.select(Named.name).order_by(Named.name).options(from_cache())
+    statements: list[Any] = [by_key, by_name, asked]
+
+    def answers() -> list[Any]:
+        with factory() as session:
+            return [
+                [getattr(found, "name", found) for found in session.exec(statement)]
+                for statement in statements
+            ]
+
+    assert answers() == [["one"], ["one"], ["one", "two"]]
+    with stage.counting() as count:
+        assert answers() == [["one"], ["one"], ["one", "two"]]
+    assert count.statements == []
+    with factory.begin() as session:
+        session.get_one(Named, 2).name = "deux"
+    with stage.counting() as count:
+        assert answers() == [["one"], ["one"], ["deux", "one"]]
+    assert count.selects == 1, "the other name is no matter of the lookup by name"
 
 
 def test_a_hit_runs_no_constructor(database: Database, make_cache: CacheMaker) -> None:

@@ -391,10 +391,42 @@ class Lowered(TypeDecorator[str]):
         return value and value.lower()
 
 
+class Chosen(TypeDecorator[str]):
+    """It has no say but in which type a dialect uses, as SQLModel's texts."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """MySQL wants a length."""
+        return dialect.type_descriptor(String(255 if dialect.name == "mysql" else None))
+
+
+class ChosenFolded(TypeDecorator[str]):
+    """The same, of a type that compares in its own way."""
+
+    impl = String(collation="NOCASE")
+    cache_ok = True
+
+
+class Shouted(TypeDecorator[str]):
+    """What is read is not what is stored."""
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        """Louder."""
+        return value and value.upper()
+
+
 @pytest.mark.parametrize(
     ("type_", "precise"),
     [
         (Integer(), True),
+        (Chosen(), True),
+        (ChosenFolded(), False),
+        (Shouted(), False),
         (BigInteger().with_variant(Integer(), "sqlite"), True),
         (BigInteger().with_variant(Lowered(), "sqlite"), False),
         (String(), True),
