@@ -45,13 +45,16 @@ from .rendering import (
     type_variants,
 )
 from .sent import (
+    ByKey,
     Dml,
+    by_key,
     default_isolation,
     dml,
     has_text,
     is_ddl,
     is_dml,
     is_query,
+    named_keys,
     sent_by_flush,
 )
 from .sessions import (
@@ -104,6 +107,7 @@ from .statements import (
 
 __all__ = [
     "SQLALCHEMY_2_1",
+    "ByKey",
     "CachedSession",
     "Dml",
     "Rendered",
@@ -115,6 +119,7 @@ __all__ = [
     "before_commit",
     "begin",
     "bind_of_writes",
+    "by_key",
     "changed_attributes",
     "checks_version",
     "compile_cached",
@@ -152,6 +157,7 @@ __all__ = [
     "locks",
     "mapper_of_instance",
     "may_load",
+    "named_keys",
     "none_present",
     "of_subquery_load",
     "options_given",

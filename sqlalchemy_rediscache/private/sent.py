@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Delete, Insert, Join, Table, TextualSelect, Update
+from sqlalchemy import Column, Delete, Insert, Join, Table, TextualSelect, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import FromStatement
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 from sqlalchemy.sql.expression import SelectBase
 from sqlalchemy.sql.lambdas import LambdaElement
 
@@ -17,6 +19,16 @@ from .rendering import hints, renders_itself
 _KINDS = ("isinsert", "isupdate", "isdelete")
 """What a compiled statement says of itself; a compiled DDL statement lacks them."""
 _HARMLESS = "on_conflict_do_nothing"
+
+
+class ByKey(NamedTuple):
+    """An UPDATE or DELETE of one table that names the primary keys of its rows."""
+
+    table: Table
+    keys: tuple[str, ...]
+    """For each column of the primary key the parameter that has its value, or its values."""
+    changed: frozenset[str]
+    """The keys of the columns that an UPDATE sets, as far as it says so."""
 
 
 class Dml(NamedTuple):
@@ -134,6 +146,84 @@ def _written(statement: Any, state: Any) -> Dml | None:
     if not tables or None in tables:
         return None
     return Dml(frozenset(table for table in tables if table is not None), updates, deletes)
+
+
+def by_key(compiled: Any) -> ByKey | None:
+    """The rows that a compiled UPDATE or DELETE names by their primary keys; None of another.
+
+    Other conditions make them fewer at most. What an UPDATE sets may be more than it says: columns
+    with an ``onupdate`` of their own.
+    """
+    statement = _plain(compiled.statement)
+    if not isinstance(statement, Update | Delete) or compiled.ctes or renders_itself(statement):
+        return None
+    tables = list(_tables(statement.table))
+    if len(tables) != 1 or tables[0] is None or not tables[0].primary_key.columns:
+        return None
+    named: dict[Any, str] = {}
+    for where in _conjuncts(statement._where_criteria):
+        found = _equal(where, tables[0])
+        name = None if found is None else _name(compiled, found[1])
+        if found is not None and name is not None:
+            named.setdefault(found[0], name)
+    keys = tuple(named[column] for column in tables[0].primary_key.columns if column in named)
+    if len(keys) != len(tables[0].primary_key.columns):
+        return None
+    return ByKey(tables[0], keys, _changed(compiled, statement, tables[0]))
+
+
+def named_keys(context: Any, found: ByKey) -> list[tuple[Any, ...]] | None:
+    """The primary keys that a statement names which is about to be sent; None if not all are there.
+
+    A parameter that is a list has been replaced by one for each of its values.
+    """
+    lists: Mapping[str, Sequence[str]] = context._expanded_parameters or {}
+    keys: list[tuple[Any, ...]] = []
+    for given in context.compiled_parameters:
+        names = [lists.get(name, (name,)) for name in found.keys]
+        if not all(name in given for listed in names for name in listed):
+            return None
+        keys += itertools.product(*([given[name] for name in listed] for listed in names))
+    return keys
+
+
+def _conjuncts(wheres: Iterable[Any]) -> Iterator[Any]:
+    for where in wheres:
+        if isinstance(where, BooleanClauseList) and where.operator is operators.and_:
+            yield from _conjuncts(where.clauses)
+        else:
+            yield where
+
+
+def _equal(where: Any, table: Table) -> tuple[Column[Any], BindParameter[Any]] | None:
+    """A column of the table and the parameter that it has to be equal to, or one of."""
+    if not isinstance(where, BinaryExpression):
+        return None
+    column, parameter = where.left, where.right
+    if where.operator is operators.eq and isinstance(column, BindParameter):
+        column, parameter = parameter, column
+    elif where.operator not in (operators.eq, operators.in_op):
+        return None
+    if not isinstance(column, Column) or not isinstance(parameter, BindParameter):
+        return None
+    own = table.c.get(column.key)
+    if own is None or column._deannotate() is not own:
+        return None
+    return (own, parameter) if type(parameter.type) is type(own.type) else None
+
+
+def _name(compiled: Any, parameter: BindParameter[Any]) -> str | None:
+    """What a parameter is called in the compiled statement."""
+    return compiled.bind_names.get(compiled.binds.get(parameter.key))  # type: ignore[no-any-return]
+
+
+def _changed(compiled: Any, statement: Any, table: Table) -> frozenset[str]:
+    if isinstance(statement, Delete):
+        return frozenset()
+    given = compiled.compile_state._dict_parameters or {}
+    names = {one if isinstance(one, str) else one.key for one in given}
+    names.update(compiled.column_keys or ())
+    return frozenset(names or (column.key for column in table.c))
 
 
 def _tables(written: Any) -> Iterator[Table | None]:

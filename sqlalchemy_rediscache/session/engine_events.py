@@ -16,9 +16,11 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .. import private
-from ..sql_text import TextReader
+from ..keys import Place
+from ..sql_text import Kind, TextReader
 from ..write_path import WriteSet
 from .access import Services
+from .by_key import KeyedRows, rows_by_key
 from .engines import EngineInfo
 from .plans import Plans
 from .reach import Reach
@@ -133,7 +135,7 @@ class EngineEvents:
         effects = self._written.effects(compiled, statement, connection.dialect.name)
         if effects is not None:
             commits = commits or ends_transaction(effects, connection.dialect.name)
-            self._note(connection, context, effects)
+            self._note(connection, context, compiled, effects)
         if commits:
             self._committed_by_itself(connection)
 
@@ -192,11 +194,17 @@ class EngineEvents:
         unit = self.unit(connection)
         return unit is not None and unit.flushing
 
-    def _note(self, connection: Connection, context: Any, effects: Effects) -> None:
+    def _note(self, connection: Connection, context: Any, compiled: Any, effects: Effects) -> None:
         info = self._services.engine(connection.engine)
         if effects.may_be_ddl:
             info.catalog_changed()  # it may have made a trigger
-        regions = self._reach.regions(effects, info, connection)
+        keyed = None
+        if compiled is not None and len(effects.tables) == 1 and not effects.by_text:
+            keyed = rows_by_key(context, self._plans, info, connection)
+        if keyed is not None and Kind.DELETE not in effects.kinds:
+            regions = self._plans.of_tables(effects.tables, info)  # no key that others follow
+        else:
+            regions = self._reach.regions(effects, info, connection)
         unit = self.unit(connection)
         if unit is None:
             unit = Unit()
@@ -208,11 +216,14 @@ class EngineEvents:
         schema_map = context.execution_options.get("schema_translate_map")
         fresh = WriteSet()
         for region in regions:
-            fresh.regions.update(
-                self._services.written_places(
-                    info, region, session, schema_map, by_text=effects.by_text
-                )
+            places = self._services.written_places(
+                info, region, session, schema_map, by_text=effects.by_text
             )
+            if keyed is None or region.name != keyed.region.name:
+                fresh.regions.update(places)
+                continue
+            for place in places:
+                _note_rows(fresh, place, keyed)
         if _autocommits(connection):
             self._at_once(connection, info, fresh)
         else:
@@ -356,6 +367,14 @@ class EngineEvents:
                 del connection.__dict__[self._key]
         if unit.leave is not None:
             unit.leave(unit)
+
+
+def _note_rows(writes: WriteSet, place: Place, keyed: KeyedRows) -> None:
+    tags = writes.tag_writes(place)
+    tags.add(keyed.region.tagset.name, keyed.words)
+    tags.had.update(keyed.names)  # the others that they have are in their hashes
+    for name in keyed.names:
+        writes.row(place, name, None)
 
 
 def _merge(into: WriteSet, other: WriteSet) -> None:

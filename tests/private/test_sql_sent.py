@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -298,3 +299,86 @@ def test_kinds_of_statements(empty: Engine, send: Callable[[Connection], Any], k
     with empty.connect() as connection:
         send(connection)
     assert kinds == [{kind} - {""}]
+
+
+def keys_of(engine: Engine, statement: Any, parameters: Any = None) -> Any:
+    """What `by_key` tells of a statement that is sent, and the keys that it names."""
+    found: list[Any] = []
+
+    def note(cursor: Any, text: str, values: Any, context: Any) -> None:
+        rows = private.by_key(context.compiled)
+        if rows is not None:
+            found.append((rows.table.name, rows.changed, private.named_keys(context, rows)))
+
+    for name in ("do_execute", "do_executemany"):
+        event.listen(engine.dialect, name, note)
+    try:
+        with Session(engine) as session:
+            session.add_all([Child(id=1), Child(id=2)])
+            session.flush()
+            session.execute(statement, parameters)
+    finally:
+        for name in ("do_execute", "do_executemany"):
+            event.remove(engine.dialect, name, note)
+    return found
+
+
+CHILD: Any = Child.__table__
+SET = {"parent_id": None}
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "keys"),
+    [
+        (update(Child).where(Child.id == 1).values(SET), None, [(1,)]),
+        (update(Child).where(Child.id.in_([1, 2])).values(SET), None, [(1,), (2,)]),
+        (update(Child).where(Child.id.in_([])).values(SET), None, []),
+        (update(Child).ordered_values((Child.parent_id, None)).where(Child.id == 1), None, [(1,)]),
+        (update(Child), [{"id": 1, **SET}, {"id": 2, **SET}], [(1,), (2,)]),
+        (
+            update(CHILD).where(CHILD.c.id == bindparam("key")).values(SET),
+            [{"key": 1}, {"key": 2}],
+            [(1,), (2,)],
+        ),
+        (update(CHILD).where(CHILD.c.id == bindparam("key")), [{"key": 1, **SET}], [(1,)]),
+    ],
+    ids=["one", "list", "empty list", "ordered", "objects", "executemany", "by parameters"],
+)
+def test_rows_that_are_named_by_key(
+    empty: Engine, statement: Any, parameters: Any, keys: list[Any]
+) -> None:
+    """What is set and which keys are named, from the private parts of compiled statements."""
+    ((table, changed, named),) = keys_of(empty, statement, parameters)
+    assert (table, named) == ("child", keys)
+    assert "parent_id" in changed
+    assert "id" not in changed
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update(CHILD).where((CHILD.c.id == 1) | (CHILD.c.parent_id == 1)).values(SET),
+        update(CHILD).where(CHILD.c.id != 1).values(SET),
+        update(CHILD).where(CHILD.c.id + 1 == 2).values(SET),
+        update(CHILD).where(CHILD.c.parent_id == 1).values(SET),
+        update(CHILD).values(SET),
+        delete(CHILD),
+        insert(CHILD).values(id=9),
+    ],
+)
+def test_rows_that_are_not_named_by_key(empty: Engine, statement: Any) -> None:
+    """Anything but an equality or a list of the whole key says nothing."""
+    assert keys_of(empty, statement) == []
+
+
+def test_a_delete_by_key_sets_nothing(empty: Engine) -> None:
+    """Its rows are named as those of an update."""
+    statement = delete(CHILD).where(CHILD.c.id == 3)
+    assert keys_of(empty, statement) == [("child", frozenset(), [(3,)])]
+
+
+def test_setting_a_key_is_told(empty: Engine) -> None:
+    """Also where the values come with the execution alone."""
+    where = update(CHILD).where(CHILD.c.id == bindparam("key"))
+    ((_, changed, _),) = keys_of(empty, where, [{"key": 1, "id": 5}])
+    assert "id" in changed
