@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy.engine import Engine, Result
 from sqlalchemy.orm import ORMExecuteState, Session
@@ -63,6 +63,16 @@ class _Query:
     wanted: Wanted
     rules: Rules
     scripts: QueryScripts
+
+
+class _Named(NamedTuple):
+    """What a query is called, and what it depends on."""
+
+    compiled: Any
+    plan: QueryPlan
+    digest: bytes
+    tags: Sequence[Sequence[bytes]]
+    """For each watch of the plan."""
 
 
 class Queries:
@@ -172,9 +182,10 @@ class Queries:
             logger.warning("a statement can't be cached, which is a fault of the cache: %r", error)
             return Refusal(f"the cache failed to understand it: {error!r}", Reason.FAULT)
 
-    def _query(
-        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption, *, refresh: bool
-    ) -> _Query | Reason:
+    def named(
+        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption
+    ) -> _Named | Reason:
+        """A query's compiled form, plan, name, and tags for each watch; or why it has none."""
         found = self.plan(state, engine, whole=option.stale_ttl > 0)
         if found is None:
             return Reason.NO_CACHE_KEY
@@ -186,6 +197,15 @@ class Queries:
             digest = plan.digest(values, self._wire, option.name)
         except EncodeError:
             return Reason.PARAMETER
+        return _Named(compiled, plan, digest, [watch.tags(values) for watch in plan.watches])
+
+    def _query(
+        self, state: ORMExecuteState, engine: EngineInfo, option: CacheOption, *, refresh: bool
+    ) -> _Query | Reason:
+        named = self.named(state, engine, option)
+        if isinstance(named, Reason):
+            return named
+        compiled, plan, digest, tags_of = named
         session = state.session
         unit = known_unit(session)
         namespace = self._services.namespace(session)
@@ -194,9 +214,9 @@ class Queries:
             (
                 engine.place(watch.source.space, namespace, schema_map),
                 watch.source.tagset.name,
-                watch.tags(values),
+                tags,
             )
-            for watch in plan.watches
+            for watch, tags in zip(plan.watches, tags_of, strict=True)
         ]
         if option.words:
             on.append((self._services.named_tags, _NAMED, option.words))

@@ -17,7 +17,7 @@ from sqlalchemy_rediscache.cli.bench.contestants import (
     World,
 )
 from sqlalchemy_rediscache.cli.bench.dataset import product_row
-from sqlalchemy_rediscache.cli.bench.targets import Ratio
+from sqlalchemy_rediscache.cli.bench.targets import Ceiling, Ratio
 from sqlalchemy_rediscache.cli.bench.timing import Contender, Settings, Timing, part, whole
 
 HGETALL = "HGETALL"
@@ -45,7 +45,7 @@ class Case:
     name: str
     title: str
     build: Build
-    targets: tuple[Ratio, ...] = ()
+    targets: tuple[Ratio | Ceiling, ...] = ()
     adapt: Callable[[Settings], Settings] = lambda settings: settings
     figure: Callable[[Timing], float] = Timing.best
 
@@ -116,6 +116,28 @@ def _unique_key(world: World, settings: Settings, stack: ExitStack) -> list[Cont
     return [
         Contender(w.name, whole(operations.by_unique_key(w, itertools.cycle(uids))))
         for w in world.all
+    ]
+
+
+def _key_building(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
+    name = operations.name_query(world.cache, world.rediscache, itertools.cycle(range(1, 11)))
+    return [Contender(REDISCACHE, whole(name))]
+
+
+def _tags_commit(world: World, settings: Settings, stack: ExitStack) -> list[Contender]:
+    # Queries know every tag that the rows have: each writer has to look for them and change them.
+    suppliers = operations.aggregate(
+        world.rediscache, itertools.cycle(range(1, world.suppliers + 1))
+    )
+    for _ in range(world.suppliers):
+        suppliers()
+    uids = [product_row(number, world.suppliers)["uid"] for number in world.hot]
+    row = operations.by_unique_key(world.rediscache, itertools.cycle(uids))
+    for _ in uids:
+        row()
+    return [
+        Contender(w.name, part(operations.commit_one(w, world.hot_cycle())))
+        for w in (world.rediscache, world.unasked)
     ]
 
 
@@ -236,6 +258,12 @@ def _queries() -> tuple[Case, ...]:
             _unique_key,
             (Ratio("faster", REDISCACHE, NO_CACHE, 6),),
         ),
+        Case(
+            "key_building",
+            "a query's name and tags",
+            _key_building,
+            (Ceiling(REDISCACHE, 30),),
+        ),
     )
 
 
@@ -244,6 +272,7 @@ def _writes() -> tuple[Case, ...]:
     return (
         Case("update_one_commit", "load, change, commit", _update_one_commit),
         Case("commit_only", "of that, the commit", _commit_only),
+        Case("tags_commit", "the commit, where queries know the row", _tags_commit),
         Case("flush_1000", "flush and commit 1,000 rows", _flush_1000),
     )
 

@@ -29,6 +29,7 @@ DOGPILE = "dogpile"
 REDISCACHE = "rediscache"
 NOT_ENABLED = "not enabled"
 ENABLED = "enabled"
+UNASKED = "nobody asked"
 PREFIX = "rediscache-bench"
 
 HOT_ROWS = 200
@@ -66,6 +67,8 @@ class World:
     `FLUSH_ROWS` are updated together, and the rest is read once, for misses; of these the last
     `SPARE_ROWS` are for what is counted and not timed.
 
+    `unasked` is `rediscache` with a cache of its own, of which no query has asked for a tag.
+
     `not_enabled` and `enabled` both map products without the mixin, over one and the same database
     connection: they show what an enabled factory costs models that have no part in the cache.
     """
@@ -75,6 +78,7 @@ class World:
     rediscache: Contestant
     not_enabled: Contestant
     enabled: Contestant
+    unasked: Contestant
     floor: Floor
     recipe: DogpileRecipe
     cache: RedisCache
@@ -147,6 +151,10 @@ def assembled(servers: Servers, engine: Engine, products: int, suppliers: int) -
         recipe.listen(hooked)
         enabled = sessionmaker(cached_engine)
         cache.enable(enabled)
+        unasked = sessionmaker(create_engine(servers.database_url))
+        stack.callback(unasked.kw["bind"].dispose)
+        other = RedisCache(servers.redis_url, prefix=f"{PREFIX}-unasked")
+        stack.enter_context(closing(other)).enable(unasked)
         not_enabled, plain_enabled = _twins(servers.database_url, cache, stack)
         yield World(
             no_cache=Contestant(NO_CACHE, sessionmaker(engine), PlainProduct),
@@ -161,6 +169,7 @@ def assembled(servers: Servers, engine: Engine, products: int, suppliers: int) -
             rediscache=Contestant(REDISCACHE, enabled, CachedProduct, query_options=[from_cache()]),
             not_enabled=Contestant(NOT_ENABLED, not_enabled, PlainProduct),
             enabled=Contestant(ENABLED, plain_enabled, PlainProduct),
+            unasked=Contestant(UNASKED, unasked, CachedProduct),
             floor=floor,
             recipe=recipe,
             cache=cache,

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from operator import attrgetter
 from time import perf_counter_ns
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from sqlalchemy_rediscache import RedisCache, from_cache
 from sqlalchemy_rediscache.cli.bench.contestants import Contestant
 
 _supplier = attrgetter("supplier")
@@ -76,6 +78,25 @@ def by_unique_key(who: Contestant, uids: Iterator[UUID]) -> Callable[[], object]
         with factory() as session:
             statement = select(product).where(product.uid == next(uids)).options(*options)
             return session.scalars(statement).one()
+
+    return operation
+
+
+def name_query(
+    cache: RedisCache, who: Contestant, suppliers: Iterator[int]
+) -> Callable[[], object]:
+    """Return: what the cache does to name a query and its tags; the statement is there already."""
+    product, queries = who.product, cache._hooks.queries
+    engine = cache._services.engine(who.factory.kw["bind"])
+    states: list[Any] = []
+    for number in range(1, 11):
+        statement = select(product).where(product.supplier_id == number, product.active)
+        statement = statement.order_by(product.id).limit(20).options(from_cache())
+        states.append(SimpleNamespace(statement=statement, parameters=None))
+    option = from_cache()
+
+    def operation() -> object:
+        return queries.named(states[next(suppliers) - 1], engine, option)
 
     return operation
 

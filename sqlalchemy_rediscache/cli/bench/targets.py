@@ -45,6 +45,19 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """A target for one contestant's time, in microseconds."""
+
+    subject: str
+    limit: float
+
+    def judge(self, times: Mapping[str, float]) -> Verdict:
+        """Compare `times` (in microseconds, by contestant) with the target."""
+        value = times[self.subject]
+        return Verdict(f"at most {self.limit:g} us", value, value <= self.limit)
+
+
+@dataclass(frozen=True)
 class Count:
     """A target for a number of round trips to Redis."""
 
