@@ -8,29 +8,31 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import before_commit
+from .instances import (
+    add_instances,
+    expired_loader,
+    identity_class,
+    mapper_of_instance,
+    none_present,
+    path_of,
+    path_through,
+    refresh_instance,
+    set_expired_loader,
+)
 from .loading import (
     SQLALCHEMY_2_1,
     ReplayedCursor,
-    add_instances,
     compile_cached,
     compile_with_values,
     cursor_of,
     entity_result,
-    expired_loader,
     getters,
-    identity_class,
     in_lists,
-    mapper_of_instance,
-    none_present,
     parameter_name,
     parameter_types,
-    path_of,
-    path_through,
-    refresh_instance,
     replay,
     replay_any,
     replayed,
-    set_expired_loader,
 )
 from .rendering import (
     Rendered,
@@ -95,6 +97,7 @@ from .statements import (
     own_select,
     plain_select,
     populates_existing,
+    prebuffers,
     property_count,
     result_columns,
     result_expressions,
@@ -173,6 +176,7 @@ __all__ = [
     "plain",
     "plain_select",
     "populates_existing",
+    "prebuffers",
     "property_count",
     "refresh_instance",
     "rendered",

@@ -108,6 +108,11 @@ def identity_token(state: ORMExecuteState) -> Any:
     return state.load_options._identity_token
 
 
+def prebuffers(state: ORMExecuteState) -> bool:
+    """Is the result to hold its objects, so that they can be had when the session is closed?"""
+    return bool(state.execution_options.get("prebuffer_rows"))
+
+
 def has_listeners_after(state: ORMExecuteState) -> bool:
     """Do other ``do_orm_execute`` listeners come after the one that runs?"""
     return len(state._remaining_events()) > 0

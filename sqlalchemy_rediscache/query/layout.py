@@ -96,8 +96,11 @@ class Layout:
         """Take a result apart: for each entity the keys in its rows and its rows by key; the rest.
 
         Raises:
-            EncodeError: A value can't be stored exactly, or a key has no text.
+            EncodeError: A value can't be stored exactly, or a key has no text; the rows have other
+                columns than the compiler knew of.
         """
+        if rows and len(rows[0]) != self.width:
+            raise EncodeError(f"{len(rows[0])} columns were returned where {self.width} are known")
         keys: list[list[bytes | None]] = []
         found: list[dict[bytes, list[Any]]] = []
         for entity in self.entities:
@@ -183,12 +186,9 @@ def layout_of(
     """
     owners: dict[Any, list[int]] = {}
     for place, column in enumerate(columns):
-        if isinstance(column, str):
-            text = f"{column}: a column that is selected twice is rendered without its source"
-            return Refusal(text, Reason.UNKNOWN_CONSTRUCT)
-        if shows_withheld(column):
-            text = f"{column} is kept out of Redis (info={{'cache': False}})"
-            return Refusal(text, Reason.WITHHELD_COLUMN)
+        refusal = _objection(column)
+        if refusal is not None:
+            return refusal
         if isinstance(column, Column):
             owners.setdefault(column.table, []).append(place)
     entities = []
@@ -209,6 +209,20 @@ def layout_of(
         packed = [_ANY if place in untyped else columns[place] for place in others]
         codec = RowCodec(packed, dialect, compress_over=None, max_bytes=max_bytes)
     return Layout(len(columns), tuple(entities), others, codec, untyped)
+
+
+def _objection(column: Any) -> Refusal | None:
+    """Why a column of a result can't be kept, whatever its type."""
+    if isinstance(column, str):
+        text = f"{column}: a column that is selected twice is rendered without its source"
+        return Refusal(text, Reason.UNKNOWN_CONSTRUCT)
+    if getattr(column, "is_literal", False) and column.name == "*":
+        text = "a * stands for columns that the cache does not know: select them by name"
+        return Refusal(text, Reason.TEXT)
+    if shows_withheld(column):
+        text = f"{column} is kept out of Redis (info={{'cache': False}})"
+        return Refusal(text, Reason.WITHHELD_COLUMN)
+    return None
 
 
 def _entity(

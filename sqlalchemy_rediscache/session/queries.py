@@ -279,7 +279,10 @@ class Queries:
             found = cast(Sequence[Row], rows)
             objects = hydrate_all(state.session, region, found, None, path)
             if objects is not None:
-                return private.entity_result(state.session, region.mapper, objects)
+                buffered = private.prebuffers(state)
+                return private.entity_result(
+                    state.session, region.mapper, objects, buffered=buffered
+                )
             rows = query.plan.layout.raw(rows)
         _, getter, tuple_getter = private.getters(query.compiled)
         cursor = private.replayed(rows, query.compiled, getter, tuple_getter)

@@ -207,11 +207,13 @@ class Statements:
 
     @staticmethod
     def _direct(lookup: KeyLookup, rows: list[Row]) -> Result[Any] | None:
-        session, path = lookup.state.session, private.path_of(lookup.mapper)
+        state, path = lookup.state, private.path_of(lookup.mapper)
+        session = state.session
         objects = hydrate_all(session, lookup.access.region, rows, lookup.shard, path)
         if objects is None:
             return None
-        return private.entity_result(session, lookup.mapper, objects)
+        buffered = private.prebuffers(state)
+        return private.entity_result(session, lookup.mapper, objects, buffered=buffered)
 
     # -- from the database, into the cache ----------------------------------------------------
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import ForeignKey, event, insert, select
+from sqlalchemy import ForeignKey, event, func, insert, select
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, load_only, mapped_column, relationship
 
-from sqlalchemy_rediscache import CacheMixin, RedisCache
+from sqlalchemy_rediscache import CacheMixin, RedisCache, from_cache
 from tests.fix_caches import CacheMaker
 from tests.integration.test_commit_outcomes import locks
 from tests.servers import Database
@@ -128,6 +128,30 @@ def test_get_and_refresh(act: Callable[[Act], None]) -> None:
             assert await room.awaitable_attrs.name == "r"
             assert (await session.scalars(select(Room).where(Room.id == 1))).one() is room
         assert stage.statements == []
+
+    act(body)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(Room).where(Room.id == 1),
+        select(Room).where(Room.name == "r").options(from_cache()),
+        select(Room).where(Room.id == 1).options(load_only(Room.name)),
+        select(Room, func.lower(Room.name)).options(from_cache()),
+    ],
+    ids=["by key", "query", "options", "row"],
+)
+def test_a_result_outlives_its_session(act: Callable[[Act], None], statement: Any) -> None:
+    """What was awaited can be read when the session is closed: it was all loaded then."""
+
+    async def body(stage: AsyncStage) -> None:
+        await warm(stage)
+        for _ in range(3):
+            async with stage.Session() as session:
+                result = await session.execute(statement)
+            assert [row[0].name for row in result.all()] == ["r"]
+        assert len(stage.statements) <= 1
 
     act(body)
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, bindparam, event, exc, insert, select
+from sqlalchemy import (
+    Engine,
+    ForeignKey,
+    bindparam,
+    event,
+    exc,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -167,6 +178,25 @@ def test_a_result_of_a_session_that_was_closed(
                 result.all()
 
 
+@pytest.mark.parametrize("end", ["close", "expunge_all"])
+@pytest.mark.parametrize("by_key", [True, False])
+def test_a_buffered_result_of_a_session_that_was_closed(
+    cache: RedisCache, factory: sessionmaker[Session], by_key: bool, end: str
+) -> None:
+    """Its objects can be had, as they can after `await session.execute()`."""
+    by_name = select(Writer).where(Writer.name == "ann").options(from_cache())
+    statement = select(Writer).where(Writer.id == 1) if by_key else by_name
+    options = {"prebuffer_rows": True}
+    for _ in range(3):
+        with factory() as session:
+            result = session.execute(statement, execution_options=options)
+            getattr(session, end)()
+            (writer,) = result.scalars().all()
+            assert writer.name == "ann"
+            assert inspect(writer).detached
+    assert cache.stats().hits + cache.stats().query_hits > 0
+
+
 @pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize("by_key", [True, False])
 def test_a_listener_that_changes_how_to_load(
@@ -270,6 +300,26 @@ def test_a_column_that_is_selected_twice(
                 found = [tuple(row) for row in session.execute(statement)]
                 assert found == [(1, "ann", 1), (2, "bob", 2)]
     assert not caplog.records
+
+
+STAR: Any = select(literal_column("*")).select_from(Writer).join(Book).where(Writer.id == 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [STAR, select(STAR.subquery()), union_all(STAR, STAR).limit(1)],
+    ids=["alone", "of a subquery", "of a union"],
+)
+def test_a_star_is_all_columns(
+    cache: RedisCache, factory: sessionmaker[Session], statement: Any
+) -> None:
+    """What stands for several columns is one to the compiler: such a query is not cached."""
+    for _ in range(2):
+        with factory() as session:
+            rows = session.execute(statement.options(from_cache())).all()
+            assert [tuple(row) for row in rows] == [(1, "ann", 1, 1)]
+    assert cache.stats().query_fills == 0
+    assert cache.explain(statement.options(from_cache())).reason == "text"
 
 
 def test_a_row_that_an_inner_join_drops_is_not_absent(factory: sessionmaker[Session]) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, func, inspect, select
-from sqlalchemy.exc import MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import InvalidRequestError, MultipleResultsFound, NoResultFound
+from sqlalchemy.ext.asyncio.session import _EXECUTE_OPTIONS
 from sqlalchemy.orm import ORMExecuteState, Session, defer, joinedload, load_only, selectinload
 from sqlalchemy.util import LRUCache
 
 from sqlalchemy_rediscache import private
 from tests.listening import listening
+from tests.private.conftest import Watch
 from tests.private.models import Child, Pair, Parent
 
 PAIRS = select(Pair).where(Pair.left < 5)
@@ -158,6 +160,32 @@ def test_a_result_is_closed_when_it_is_used_up(session: Session) -> None:
     with result:
         assert result.scalars().all() == [pair]
     assert result.closed
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_only_a_buffered_result_outlives_its_session(
+    engine: Engine, watch: Watch, buffered: bool
+) -> None:
+    """As a cursor's does with ``prebuffer_rows``, and not without it."""
+    options = {"prebuffer_rows": True} if buffered else {}
+    with Session(engine) as session:
+        asked = watch(session, private.prebuffers)
+        real = session.execute(PAIRS, execution_options=options)
+    assert asked == [buffered]
+    with Session(engine) as session:
+        objects = list(session.scalars(PAIRS))
+        ours = private.entity_result(session, inspect(Pair), objects, buffered=buffered)
+    for result in (real, ours):
+        if buffered:
+            assert [pair.left for pair in result.scalars().yield_per(2)] == [0, 1, 2, 3, 4]
+        else:
+            with pytest.raises(InvalidRequestError, match="no longer valid"):
+                result.scalars().all()
+
+
+def test_asyncio_sessions_buffer() -> None:
+    """What was awaited can be read without the database."""
+    assert _EXECUTE_OPTIONS["prebuffer_rows"]
 
 
 def test_the_same_object_twice_is_unique_once(session: Session) -> None:
