@@ -162,14 +162,19 @@ def deleter(name: str) -> Role:
     return Role(name, play, loaded, (0,), tolerates=(StaleDataError, ObjectDeletedError))
 
 
-def bulk_writer(name: str, *, a: int, rows: int = 1, first: int = 0) -> Role:
-    """Changes rows by one UPDATE through the session, without objects."""
+def bulk_writer(name: str, *, a: int, rows: int = 1, first: int = 0, by_key: bool = False) -> Role:
+    """Changes rows by one UPDATE through the session, without objects.
+
+    The cache knows which rows only where the statement names them `by_key`.
+    """
 
     def play(player: Player) -> None:
         keys = player.keys[first : first + rows]
+        listed = player.model.id.in_(keys)
+        named = listed if by_key else listed | player.model.id.is_(None)
         with player.session() as session:
             session.execute(
-                update(player.model).where(player.model.id.in_(keys)).values(a=a),
+                update(player.model).where(named).values(a=a),
                 execution_options={"synchronize_session": False},
             )
             session.commit()
