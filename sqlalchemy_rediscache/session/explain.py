@@ -75,7 +75,7 @@ def explain(
     mapper = private.subject(statement)
     policy = None if mapper is None else services.models.policy(mapper)
     if mapper is not None and policy is not None:
-        if key_lookup(statement, None, mapper) is not None:
+        if key_lookup(statement, None, mapper) is not None and not _has_star(statement):
             rows = f"{mapper.local_table}: the rows of these keys"
             return Explanation(True, "rows", "", "", (rows,))
         if "cache" not in options and policy.query_defaults is not None:
@@ -83,6 +83,11 @@ def explain(
         elif "cache" not in options and policy.collections and unique_lookup(statement, mapper):
             options["cache"] = CacheOption("cache")
     return _executed(execution) or _query(queries, info, statement, options.get("cache"))
+
+
+def _has_star(statement: Any) -> bool:
+    """Does a SELECT ask for columns that only the database knows?"""
+    return any(getattr(one, "is_literal", False) for one in private.selected(statement))
 
 
 def _executed(options: Mapping[str, Any]) -> Explanation | None:

@@ -322,6 +322,15 @@ def test_a_star_is_all_columns(
     assert cache.explain(statement.options(from_cache())).reason == "text"
 
 
+def test_a_star_by_key_is_explained(cache: RedisCache, factory: sessionmaker[Session]) -> None:
+    """A lookup by primary key of what the cache does not know is none from the row cache."""
+    with factory() as session:
+        session.get(Writer, 1)
+    statement: Any = select(literal_column("*")).select_from(Writer).where(Writer.id == 1)
+    assert cache.explain(statement.options(from_cache())).reason == "text"
+    assert cache.explain(select(Writer).where(Writer.id == 1)).cached
+
+
 def test_a_row_that_an_inner_join_drops_is_not_absent(factory: sessionmaker[Session]) -> None:
     """A statement that loads more than the row does not tell that there is none."""
     eager = select(Writer).options(joinedload(Writer.books, innerjoin=True), refresh_cache())
