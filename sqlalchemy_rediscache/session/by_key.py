@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table, UniqueConstraint
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Mapper
 
 from .. import private
 from ..region import Region
@@ -73,7 +75,22 @@ def rows_by_key(
 
 
 def _region(found: private.ByKey, plans: Plans, engine: EngineInfo) -> Region | None:
-    """The region whose rows are the table's, one by one; None where that is not all of it."""
+    """The region whose rows are the table's, one by one; None where that is not all of it.
+
+    Remembered by its class, held weakly: what a table is the key of must not lead to the table.
+    """
+    kept = engine.reached.setdefault(found.table, {})
+    key = ("by key", found.changed)
+    state = (plans.version, len(found.table.metadata.tables))
+    known = kept.get(key)
+    if known is None or known[0] != state:
+        region = _sure_region(found, plans, engine)
+        known = kept[key] = (state, None if region is None else weakref.ref(region.mapper))
+    mapper: Mapper[Any] | None = None if known[1] is None else known[1]()
+    return None if mapper is None else engine.region(mapper)
+
+
+def _sure_region(found: private.ByKey, plans: Plans, engine: EngineInfo) -> Region | None:
     table = found.table
     source = plans.source(table, engine)
     region = None if source is None else source.region

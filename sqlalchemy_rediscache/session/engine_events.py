@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Table, event
@@ -201,10 +202,9 @@ class EngineEvents:
         keyed = None
         if compiled is not None and len(effects.tables) == 1 and not effects.by_text:
             keyed = rows_by_key(context, self._plans, info, connection)
-        if keyed is not None and Kind.DELETE not in effects.kinds:
-            regions = self._plans.of_tables(effects.tables, info)  # no key that others follow
-        else:
-            regions = self._reach.regions(effects, info, connection)
+        if keyed is not None:  # no key that others follow is set
+            effects = replace(effects, kinds=effects.kinds - {Kind.UPDATE})
+        regions = self._reach.regions(effects, info, connection)
         unit = self.unit(connection)
         if unit is None:
             unit = Unit()

@@ -92,6 +92,11 @@ class Plans:
     def __init__(self, models: Models) -> None:
         self._models = models
 
+    @property
+    def version(self) -> object:
+        """Another one whenever an earlier answer may have changed."""
+        return self._models.version
+
     def plan(self, mapper: Mapper[Any], engine: EngineInfo) -> WritePlan:
         """The plan of a class on an engine."""
         memo = engine.memo(mapper)
