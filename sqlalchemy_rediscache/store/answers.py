@@ -124,5 +124,7 @@ def load_script(name: str) -> Script:
     """The script of a name, with the functions of the guard before it, and of tags where needed."""
     folder = resources.files(__package__) / "lua"
     parts = ("guard", "tags", name) if name in _WITH_TAGS else ("guard", name)
+    if name == "ask":
+        parts = ("hit", *parts)
     text = b"\n".join([(folder / f"{part}.lua").read_bytes() for part in parts])
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgpack
 
-from .answers import State
 from .calls import Call
 from .scripts import Scripts
 from .wire import integer
@@ -86,6 +85,10 @@ class RowsWanted(NamedTuple):
     names: Sequence[bytes]
 
 
+Rows = list[bytes | Literal[False]]
+"""For each row asked for its value, False where there is none to serve."""
+
+
 class KeptEntry(NamedTuple):
     """An entry to keep: its key, value (b"" for none), TTL, and the time after it."""
 
@@ -158,11 +161,11 @@ class QueryScripts:
         lease: bool,
         refresh: bool,
         stale_ms: int = 0,
-    ) -> tuple[list[Asked], list[list[bytes | State]]]:
+    ) -> tuple[list[Asked], list[Rows]]:
         """Ask for an entry, what it depends on, and rows, all in one round trip.
 
-        The rows are read first and the guards last: what is unchanged then was unchanged before,
-        so that all of it belongs to one moment.
+        Rows are read with what the query depends on in their region, or before that: what is
+        unchanged then was unchanged before, so that all of it belongs to one moment.
 
         Args:
             watched: What the query depends on; the first is its home.
@@ -173,26 +176,53 @@ class QueryScripts:
             refresh: Act as if there were none.
             stale_ms: Milliseconds for which it may be served after it was last known to be right.
         """
-        calls = [self._rows_call(wanted, token) for wanted in rows]
-        leased = self.scripts.calls.lease_ms if lease else b"0"
-        for index, one in enumerate(watched):
-            keys = [one.guard, one.tags_key]
-            if index == 0:
-                keys.append(one.entry_key(digest))
-            arguments = [
-                leased, self.scripts.calls.max_bytes, one.stamp,
-                b"1" if refresh else b"0", one.tagset,
-                b"%d" % stale_ms if index == 0 else b"0", *one.tags,
-            ]  # fmt: skip
-            calls.append(Call("ask", keys, b"", token, arguments))
+        apart, riding = _riding(watched, rows)
+        calls = [self._rows_call(rows[index], token) for index in apart]
+        # Regions with rows go first: what depends on others is looked at when their rows are read.
+        order = sorted(range(len(watched)), key=lambda index: index not in riding)
+        for index in order:
+            home = digest if index == 0 else None
+            own = rows[riding[index]] if index in riding else None
+            calls.append(self._ask_call(watched[index], token, home, own, lease, refresh, stale_ms))
         replies = self.scripts.calls.run(calls)
-        found = [_rows(reply, len(one.names)) for reply, one in zip(replies, rows, strict=False)]
-        asked = []
-        for one, reply in zip(watched, replies[len(rows) :], strict=True):
-            state, generation, stamp, busy, *more = reply
-            asked.append(Asked(QueryState(state), generation, stamp, bool(busy), *more))
-            self.scripts.calls.generations[one.guard] = reply[1]
-        return asked, found
+        found: list[Rows] = [[] for _ in rows]
+        for index, reply in zip(apart, replies, strict=False):
+            found[index] = _rows(reply, len(rows[index].names))
+        asked: dict[int, Asked] = {}
+        for index, reply in zip(order, replies[len(apart) :], strict=True):
+            state, generation, stamp, busy, *more, own_rows = msgpack.unpackb(reply, raw=True)
+            asked[index] = Asked(QueryState(state), generation, stamp, bool(busy), *more)
+            self.scripts.calls.generations[watched[index].guard] = generation
+            if index in riding:
+                wanted = rows[riding[index]]
+                found[riding[index]] = own_rows or [False] * len(wanted.names)
+        return [asked[index] for index in range(len(watched))], found
+
+    def _ask_call(
+        self,
+        one: Watched,
+        token: bytes,
+        home: bytes | None,
+        rows: RowsWanted | None,
+        lease: bool,
+        refresh: bool,
+        stale_ms: int,
+    ) -> Call:
+        calls = self.scripts.calls
+        known = calls.generations.get(one.guard, token)
+        keys = [one.guard, one.tags_key]
+        if home is not None:
+            keys.append(one.entry_key(home))
+        if rows is not None:
+            before = b"%b%b:" % (one.prefix, known)
+            keys += [before + name for name in rows.names]
+        arguments = [
+            calls.lease_ms if lease else b"0", calls.max_bytes, one.stamp,
+            b"1" if refresh else b"0", one.tagset,
+            b"0" if home is None else b"%d" % stale_ms, b"0" if home is None else b"1",
+            b"" if rows is None else rows.field, *one.tags,
+        ]  # fmt: skip
+        return Call("ask", keys, known, token, arguments)
 
     def _rows_call(self, wanted: RowsWanted, token: bytes) -> Call:
         known = self.scripts.calls.generations.get(wanted.guard, token)
@@ -267,11 +297,24 @@ class QueryScripts:
         self.scripts.calls.post(calls, answered)
 
 
-def _rows(reply: Any, count: int) -> list[bytes | State]:
+def _riding(
+    watched: Sequence[Watched], rows: Sequence[RowsWanted]
+) -> tuple[list[int], dict[int, int]]:
+    """Which of the rows are read by a call of their own, and, for each region, which with its."""
+    at = {one.guard: index for index, one in enumerate(watched)}
+    apart, riding = list[int](), dict[int, int]()
+    for index, wanted in enumerate(rows):
+        region = at.get(wanted.guard)
+        if region is None or region in riding:
+            apart.append(index)
+        else:
+            riding[region] = index
+    return apart, riding
+
+
+def _rows(reply: Any, count: int) -> Rows:
     """The rows of a `read`; none of them where they are named for another generation."""
     if reply[0] != 0:
-        return [State.ABSENT] * count
-    return [
-        State(found) if found.__class__ is int else found
-        for found in msgpack.unpackb(reply[4], raw=True)
-    ]
+        return [False] * count
+    found = msgpack.unpackb(reply[4], raw=True)
+    return [value if value.__class__ is bytes else False for value in found]

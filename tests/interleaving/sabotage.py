@@ -131,6 +131,7 @@ def tags_that_rows_get_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def entries_of_any_time(world: World, patch: pytest.MonkeyPatch) -> None:
     """An entry is served whatever has been written since."""
+    _change(world, "found[1] == on and found[2]", "found[2]", "ask")
     _change(world, "on and found[1] == on and value", "on and value", "ask")
 
 

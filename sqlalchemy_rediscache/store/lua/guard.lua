@@ -99,7 +99,10 @@ local function survey()
   if generation ~= found.gen then
     return survey()
   end
-  found.quarantine = found.quarantine and tonumber(found.quarantine) > clock()
+  if found.quarantine and tonumber(found.quarantine) <= clock() then
+    redis.call('HDEL', guard, 'quarantine')
+    found.quarantine = nil
+  end
   return found
 end
 
