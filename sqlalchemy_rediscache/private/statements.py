@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Column, Select
+from sqlalchemy import BindParameter, Column, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, ORMExecuteState
 from sqlalchemy.sql.compiler import _CompileLabel
@@ -42,6 +42,21 @@ def plain_select(statement: Any) -> bool:
         if not named or named is not subject(statement):
             return False
     return not statement._order_by_clauses and not statement._memoized_select_entities
+
+
+def compiles_plainly(statement: Any) -> bool:
+    """Does a statement say nothing of how the ORM compiles it (as a lazy load or a `Query` do)?"""
+    return "_compile_options" not in statement.__dict__
+
+
+def label_style(statement: Any) -> Any:
+    """How a SELECT names its columns."""
+    return statement._label_style
+
+
+def lacks_value(parameter: BindParameter[Any]) -> bool:
+    """Is a parameter's value to be given with the statement's execution?"""
+    return bool(parameter.required)
 
 
 def selected(statement: Any) -> Sequence[Any]:

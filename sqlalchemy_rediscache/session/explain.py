@@ -105,7 +105,7 @@ def _query(
     queries: Queries, info: EngineInfo, statement: Any, option: CacheOption | None
 ) -> Explanation:
     state: Any = SimpleNamespace(statement=statement, parameters=None)
-    found = queries.plan(state, info, whole=option is not None and option.stale_ttl > 0)
+    found = queries.plan(state, info, None, whole=option is not None and option.stale_ttl > 0)
     if found is None:
         return _refused("SQLAlchemy has no cache key for it", Reason.NO_CACHE_KEY)
     _, plan, values = found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, ORMExecuteState
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import (
 )
 
 from .. import private
+from ..options import CacheOption
 from ..query.plan import alone_unique
 
 MOST_KEYS = 1_000
@@ -56,6 +57,39 @@ def unique_lookup(statement: Any, mapper: Mapper[Any]) -> bool:
         if found is not None and alone_unique(found[0]):
             return True
     return False
+
+
+class Equality(NamedTuple):
+    """A column of a class, and the parameter that it is compared with.
+
+    The parameter has the column's own type, and a value of its own.
+    """
+
+    column: Column[Any]
+    parameter: BindParameter[Any]
+
+
+def only_equality(state: ORMExecuteState, mapper: Mapper[Any]) -> Equality | None:
+    """What a SELECT of a class asks for by one equality and by nothing else.
+
+    It has no options but the cache's, and is no part of another load.
+    """
+    statement = state.statement
+    if state.parameters or state.is_relationship_load or state.is_column_load:
+        return None
+    if not private.plain_select(statement) or private.in_context(state):
+        return None
+    wheres, selected = private.criteria(statement), private.selected(statement)
+    if len(wheres) != 1 or len(selected) != 1 or private.entity_of(selected[0]) is not mapper:
+        return None
+    found = _compared(wheres[0])
+    if found is None or not private.compiles_plainly(statement):
+        return None
+    if any(not isinstance(one, CacheOption) for one in private.options_of(statement)):
+        return None
+    column, parameter = found
+    own = parameter.type is column.type and parameter.callable is None
+    return Equality(column, parameter) if own and not private.lacks_value(parameter) else None
 
 
 def _conjuncts(wheres: Sequence[Any]) -> list[Any]:
@@ -102,6 +136,14 @@ def _listed(where: Any, given: Mapping[str, Any], key: Any) -> list[tuple[Any, .
 
 
 def _equality(where: Any, given: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    found = _compared(where)
+    if found is None:
+        return None
+    value = _value(found[1], given)
+    return None if value is _MISSING else (found[0], value)
+
+
+def _compared(where: Any) -> tuple[Column[Any], BindParameter[Any]] | None:
     if not isinstance(where, BinaryExpression) or where.operator is not operators.eq:
         return None
     left, right = where.left, where.right
@@ -114,8 +156,7 @@ def _equality(where: Any, given: Mapping[str, Any]) -> tuple[Any, Any] | None:
     # the comparison implies: not a plain lookup
     if private.affinity(right.type) is not private.affinity(column.type):
         return None
-    value = _value(right, given)
-    return None if value is _MISSING else (column, value)
+    return column, right
 
 
 def _column(element: ColumnElement[Any]) -> Column[Any] | None:

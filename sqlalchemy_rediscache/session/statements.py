@@ -28,7 +28,7 @@ from .access import Access, Services
 from .fetch import fetch
 from .hydrate import hydrate_all
 from .queries import Queries, asks_refresh
-from .recognise import key_lookup
+from .recognise import key_lookup, only_equality
 from .unit import Unit, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
@@ -90,17 +90,18 @@ class Statements:
         given = private.listeners_options(state)
         if given and (given.keys() - _OWN_OPTIONS or given.get("skip_cache")):
             return None  # a listener tells how to load, or from where (a schema map, say)
-        lookup = self._key_lookup(state)
+        mapper = private.subject(state.statement)
+        equal = None if mapper is None else only_equality(state, mapper)
+        if mapper is None or (equal is not None and equal.column not in mapper.primary_key):
+            return self._queries.on_select(state, equal)
+        lookup = self._key_lookup(state, mapper)
         result = None if lookup is None else self._answer(lookup)
         if lookup is None or (result is None and lookup.mode == "cache"):
-            return self._queries.on_select(state)
+            return self._queries.on_select(state, equal)
         return result
 
-    def _key_lookup(self, state: ORMExecuteState) -> KeyLookup | None:
+    def _key_lookup(self, state: ORMExecuteState, mapper: Mapper[Any]) -> KeyLookup | None:
         """The statement as a lookup by primary key, after the flush that it wants."""
-        mapper = private.subject(state.statement)
-        if mapper is None:
-            return None
         session = state.session
         if not self._services.models.caches(mapper):
             return None

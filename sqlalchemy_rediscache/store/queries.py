@@ -178,12 +178,23 @@ class QueryScripts:
         """
         apart, riding = _riding(watched, rows)
         calls = [self._rows_call(rows[index], token) for index in apart]
+        leased = self.scripts.calls.lease_ms if lease else b"0"
         # Regions with rows go first: what depends on others is looked at when their rows are read.
         order = sorted(range(len(watched)), key=lambda index: index not in riding)
         for index in order:
-            home = digest if index == 0 else None
+            one, home = watched[index], index == 0
+            known = self.scripts.calls.generations.get(one.guard, token)
             own = rows[riding[index]] if index in riding else None
-            calls.append(self._ask_call(watched[index], token, home, own, lease, refresh, stale_ms))
+            keys = [one.guard, one.tags_key, *([one.entry_key(digest)] if home else [])]
+            if own is not None:
+                before = b"%b%b:" % (one.prefix, known)
+                keys += [before + name for name in own.names]
+            arguments = [
+                leased, self.scripts.calls.max_bytes, one.stamp,
+                b"1" if refresh else b"0", one.tagset, b"%d" % stale_ms if home else b"0",
+                b"1" if home else b"0", b"" if own is None else own.field, *one.tags,
+            ]  # fmt: skip
+            calls.append(Call("ask", keys, known, token, arguments))
         replies = self.scripts.calls.run(calls)
         found: list[Rows] = [[] for _ in rows]
         for index, reply in zip(apart, replies, strict=False):
@@ -194,35 +205,9 @@ class QueryScripts:
             asked[index] = Asked(QueryState(state), generation, stamp, bool(busy), *more)
             self.scripts.calls.generations[watched[index].guard] = generation
             if index in riding:
-                wanted = rows[riding[index]]
-                found[riding[index]] = own_rows or [False] * len(wanted.names)
+                at = riding[index]
+                found[at] = own_rows or [False] * len(rows[at].names)
         return [asked[index] for index in range(len(watched))], found
-
-    def _ask_call(
-        self,
-        one: Watched,
-        token: bytes,
-        home: bytes | None,
-        rows: RowsWanted | None,
-        lease: bool,
-        refresh: bool,
-        stale_ms: int,
-    ) -> Call:
-        calls = self.scripts.calls
-        known = calls.generations.get(one.guard, token)
-        keys = [one.guard, one.tags_key]
-        if home is not None:
-            keys.append(one.entry_key(home))
-        if rows is not None:
-            before = b"%b%b:" % (one.prefix, known)
-            keys += [before + name for name in rows.names]
-        arguments = [
-            calls.lease_ms if lease else b"0", calls.max_bytes, one.stamp,
-            b"1" if refresh else b"0", one.tagset,
-            b"0" if home is None else b"%d" % stale_ms, b"0" if home is None else b"1",
-            b"" if rows is None else rows.field, *one.tags,
-        ]  # fmt: skip
-        return Call("ask", keys, known, token, arguments)
 
     def _rows_call(self, wanted: RowsWanted, token: bytes) -> Call:
         known = self.scripts.calls.generations.get(wanted.guard, token)

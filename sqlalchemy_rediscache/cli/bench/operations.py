@@ -96,7 +96,7 @@ def name_query(
     option = from_cache()
 
     def operation() -> object:
-        return queries.named(states[next(suppliers) - 1], engine, option)
+        return queries.named(states[next(suppliers) - 1], engine, option, None)
 
     return operation
 

@@ -1,7 +1,9 @@
 -- Purpose: answer `ask` where nothing is written and all is there, which is nearly always: 17 us of
 --          the server's time where the whole script takes 45. This text is put before the others;
 --          it is not called by itself, and what it does not answer goes on to them.
--- KEYS, ARGV, Returns: as in ask.lua
+-- KEYS:    as in ask.lua
+-- ARGV:    as in ask.lua
+-- Returns: as ask.lua, or nothing
 -- Invariant: what it answers is what `ask` would. It counts the guard's fields: one more than those
 --          that it knows is a writer, which is the whole script's to judge, as is all else that is
 --          not as it should be.
