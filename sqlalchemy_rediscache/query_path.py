@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .codec import Wire
@@ -57,7 +57,7 @@ class QueryPath:
     Args:
         counters: Where outcomes are counted.
         debts: Invalidations that are owed to Redis.
-        note: Told the stamp of each region that was asked, and whether a writer was open.
+        stamps: For each guard the stamp last seen with no writer open, None when one was.
         lease_wait: Seconds to wait for another reader's load.
         max_bytes: Larger entries are not stored.
         guesses: For each query the keys that its entry had when it was last seen.
@@ -67,14 +67,14 @@ class QueryPath:
         self,
         counters: Counters,
         debts: Debts,
-        note: Callable[[bytes, bytes | None], None],
+        stamps: dict[bytes, bytes | None],
         lease_wait: float,
         max_bytes: int,
         guesses: Any,
     ) -> None:
         self._counters = counters
         self._debts = debts
-        self._note = note
+        self._stamps = stamps
         self._lease_wait = lease_wait
         self._max_bytes = max_bytes
         self._guesses = guesses
@@ -176,7 +176,7 @@ class QueryPath:
         if not debts.settled:
             return None
         for watched, one in zip(wanted.watched, answer[0], strict=True):
-            self._note(watched.guard, None if one.busy else one.stamp)
+            self._stamps[watched.guard] = None if one.busy else one.stamp
         return answer
 
     def _old(self, wanted: Wanted, asked: Asked, rules: Rules) -> Found | None:

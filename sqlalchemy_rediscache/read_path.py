@@ -188,11 +188,8 @@ class ReadPath:
             self.give_back(scripts, [lease for lease in leases if lease is not None])
             return None
         if reading.stamp is not None:
-            self._note_stamp(place, reading)
+            self._stamps[place.guard] = None if reading.busy else reading.stamp
         return reading, leases
-
-    def _note_stamp(self, place: Place, reading: Reading) -> None:
-        self._stamps[place.guard] = None if reading.busy else reading.stamp
 
     def _sorted_out(
         self,

@@ -61,12 +61,10 @@ class IdentityCodec:
         key: The text, as bytes, for the values of a key, in the order of the columns; None when a
             value is not of the exact type that the column gives, so that only the database can say
             what it means. A write with such a value may concern any key of the region.
-        key_of_value: `key` for a key of one column, given its bare value; None for other keys.
     """
 
     negative_ok: bool
     key: Callable[[Sequence[Any]], bytes | None]
-    key_of_value: Part | None
 
     def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
         backend = backend_of(dialect)
@@ -76,12 +74,7 @@ class IdentityCodec:
             part, distinct = _part(column.type, dialect, backend, str(column))
             parts.append(part)
             self.negative_ok = self.negative_ok and distinct
-        if len(parts) == 1:
-            self.key_of_value = parts[0]
-            self.key = _single(parts[0])
-        else:
-            self.key_of_value = None
-            self.key = _composite(tuple(parts))
+        self.key = _single(parts[0]) if len(parts) == 1 else _composite(tuple(parts))
 
     def token(self, identity: Sequence[Any]) -> str | None:
         """What `key` gives, as a str."""

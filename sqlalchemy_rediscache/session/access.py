@@ -72,7 +72,12 @@ class Services:
         self.debts = Debts(counters)
         self.reads = ReadPath(counters, self.debts, self.stamps, settings.lease_wait)
         self.queries = QueryPath(
-            counters, self.debts, self._note, settings.lease_wait, settings.max_bytes, LRUCache(500)
+            counters,
+            self.debts,
+            self.stamps,
+            settings.lease_wait,
+            settings.max_bytes,
+            LRUCache(500),
         )
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.met: Callable[[Engine], None] = lambda engine: None
@@ -179,9 +184,6 @@ class Services:
     def query_scripts(self, is_async: bool) -> QueryScripts:
         """The way to Redis for queries of sessions of one kind."""
         return self.store.asyncio_queries if is_async else self.store.blocking_queries
-
-    def _note(self, guard: bytes, stamp: bytes | None) -> None:
-        self.stamps[guard] = stamp
 
     @property
     def namespaced(self) -> bool:

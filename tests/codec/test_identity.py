@@ -64,8 +64,6 @@ def test_a_key_has_a_text(type_: Any, value: Any, token: str) -> None:
     codec = keys(type_)
     assert codec.token((value,)) == token
     assert codec.key((value,)) == token.encode()
-    assert codec.key_of_value is not None
-    assert codec.key_of_value(value) == token.encode()
     assert SAFE.fullmatch(token)
 
 
@@ -88,10 +86,8 @@ def test_a_key_has_a_text(type_: Any, value: Any, token: str) -> None:
 def test_a_value_of_another_type_has_no_text(type_: Any, values: list[Any]) -> None:
     """What the column would not give back as it is has no token: the database is asked."""
     codec = keys(type_)
-    assert codec.key_of_value is not None
     assert [codec.token((value,)) for value in values] == [None] * len(values)
     assert [codec.key((value,)) for value in values] == [None] * len(values)
-    assert [codec.key_of_value(value) for value in values] == [None] * len(values)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +178,6 @@ def test_composite_keys_need_every_part() -> None:
     assert codec.token((1, None, UUID(int=0))) is None
     assert codec.key((1, "a,b", UUID(int=0))) == b"1,a%2Cb," + b"0" * 32
     assert codec.key((1, None, UUID(int=0))) is None
-    assert codec.key_of_value is None
 
 
 @pytest.mark.parametrize("types", [(sa.Integer,), (sa.Text,), (sa.Integer, sa.Text)])

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.orm import InstanceState
 
 from sqlalchemy_rediscache.query_path import QueryPath
-from sqlalchemy_rediscache.read_path import Permit, ReadPath
+from sqlalchemy_rediscache.read_path import Permit
 from sqlalchemy_rediscache.session import flushes
 from sqlalchemy_rediscache.session.access import Services
-from sqlalchemy_rediscache.store import QueryScripts
+from sqlalchemy_rediscache.store import QueryScripts, Scripts
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -72,12 +72,13 @@ def snapshots_need_no_stamp(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def snapshots_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
     """A snapshot that began while a writer was open may fill if the stamp is unchanged since."""
-    original = ReadPath._note_stamp
+    original = Scripts.read
 
-    def note(self: ReadPath, place: Any, reading: Any) -> None:
-        original(self, place, reading._replace(busy=False))
+    def read(self: Scripts, *args: Any, **options: Any) -> Any:
+        reading, leases = original(self, *args, **options)
+        return reading._replace(busy=False), leases
 
-    patch.setattr(ReadPath, "_note_stamp", note)
+    patch.setattr(Scripts, "read", read)
 
 
 def publish_though_shared(world: World, patch: pytest.MonkeyPatch) -> None:
