@@ -33,7 +33,7 @@ def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("scenario", (*ONE_WRITER[:2], EARLY[0]), ids=lambda one: one.name)
+@pytest.mark.parametrize("scenario", [*ONE_WRITER[:2], EARLY[0]], ids=lambda one: one.name)
 def test_every_order(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in any order at all of one writer and two readers."""
     assert explore(scenario, DepthFirst()).complete
