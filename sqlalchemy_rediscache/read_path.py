@@ -11,6 +11,10 @@ How a fill can't be stale, step by step:
 3. A writer locks the row before its COMMIT: that deletes the lease.
 4. The reader fills: refused, since the lease is no longer there. Had step 3 come before step 1,
    no lease would have been granted; had it come after step 4, it would have deleted the value.
+
+A reader may also be granted a lease on a value that is there, and nearly over (see `early`). It
+loads and fills likewise; step 3 deletes the value with the lease, and until then or step 4 all
+others are served it.
 """
 
 from __future__ import annotations
