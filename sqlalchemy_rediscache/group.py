@@ -12,6 +12,7 @@ from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 
 from .codec import IdentityCodec, RowCodec
+from .early import Loads
 from .errors import DecodeError, UncacheableModel
 from .policy import CachePolicy
 from .row import Row
@@ -71,6 +72,8 @@ class Group:
         self.words: Callable[[Sequence[Any]], bytes] = _no_words
         """The tags of a row, b"" where they are not known."""
         self.negative_ms = int(policy.negative_ttl * 1000) if identity.negative_ok else 0
+        self.loads = Loads(int((policy.stale_ttl or 0) * 1000))
+        """When to load a row that is there."""
         try:
             self.key_places = [self.index[column] for column in keys]
             self.identity_of = _tuple_getter(self.key_places)
@@ -81,9 +84,9 @@ class Group:
             ) from error
 
     def ttl_ms(self) -> int:
-        """Milliseconds for a row filled now: the policy's TTL, shortened at random."""
+        """Milliseconds for a row stored now: its TTL, shortened at random, and its stale TTL."""
         spread = 1.0 - self.policy.jitter * random.random()  # noqa: S311 (not a secret)
-        return max(1, int(self.policy.ttl * 1000 * spread))
+        return max(1, int(self.policy.ttl * 1000 * spread)) + self.loads.stale_ms
 
     def key_of(self, values: Sequence[Any]) -> bytes | None:
         """The key, as it stands in Redis, of a row that was read or decoded, from its values."""

@@ -23,6 +23,11 @@ class CachePolicy:
     Args:
         ttl: Seconds that a row may stay in Redis, a positive number. Default one hour. Rows are
             never stale for any length of it: the TTL bounds memory, not staleness.
+        stale_ttl: Seconds, a positive number, that a row stays after its TTL. The first reader then
+            loads it anew, and until that is done the others are served what is there, without
+            waiting. A write that the cache sees ends the row at once, then as ever; one that it
+            does not see goes unnoticed for at most `ttl` and `stale_ttl`. Default None: a row goes
+            with its TTL.
         jitter: Share of the TTL, from 0 to 0.9, by which each row's TTL is shortened at random, so
             that rows filled together don't expire together. Default 0.1.
         negative_ttl: Seconds to remember that a row does not exist; 0 remembers nothing.
@@ -47,6 +52,7 @@ class CachePolicy:
     """
 
     ttl: float = 3600.0
+    stale_ttl: float | None = None
     jitter: float = 0.1
     negative_ttl: float = 60.0
     write: Write = "through"
@@ -59,6 +65,9 @@ class CachePolicy:
     def __post_init__(self) -> None:
         _check(is_number(self.ttl) and _SHORTEST_TTL <= self.ttl <= _LONGEST_TTL, "ttl", self.ttl,
                "a number of seconds above 0 (an entry without expiry is a fault)")  # fmt: skip
+        stale = self.stale_ttl
+        _check(stale is None or (is_number(stale) and _SHORTEST_TTL <= stale <= _LONGEST_TTL),
+               "stale_ttl", stale, "a number of seconds above 0, or None")  # fmt: skip
         _check(is_number(self.jitter) and 0 <= self.jitter <= _MOST_JITTER, "jitter", self.jitter,
                "a share from 0 to 0.9")  # fmt: skip
         _check(is_number(self.negative_ttl) and self.negative_ttl >= 0, "negative_ttl",

@@ -29,6 +29,7 @@ from typing import Any
 
 from .codec import Wire
 from .debts import Debts
+from .early import ahead_ms
 from .errors import CacheUnavailable, EncodeError, EntryTooLarge
 from .patience import Patience
 from .query_entry import Entry, Found, Rules, Wanted, given_back, kept_calls
@@ -46,9 +47,6 @@ _MOST_ROUNDS = 5
 
 _VOUCHED = 8
 """An entry that may be served stale is vouched for this many times within that time, if read."""
-
-_EARLY_BETA = 1.0
-"""How eagerly entries are loaded anew before they expire: 1 is the optimum of XFetch."""
 
 
 class QueryPath:
@@ -224,13 +222,8 @@ class QueryPath:
 
     @staticmethod
     def _early(asked: Asked, entry: Entry) -> bool:
-        """Load it anew now, before it expires, so that not all find it gone at once?
-
-        The chance grows as the end comes near, and with the time that the load takes: Vattani,
-        Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015).
-        """
-        ahead = -entry.took_ms * _EARLY_BETA * math.log(1.0 - random.random())  # noqa: S311
-        return 0 <= asked.left_ms < ahead
+        """Load it anew now, before it expires, so that not all find it gone at once?"""
+        return 0 <= asked.left_ms < ahead_ms(entry.took_ms, random.random())  # noqa: S311
 
     # -- after a miss -------------------------------------------------------------------------
 

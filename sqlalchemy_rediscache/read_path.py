@@ -11,13 +11,18 @@ How a fill can't be stale, step by step:
 3. A writer locks the row before its COMMIT: that deletes the lease.
 4. The reader fills: refused, since the lease is no longer there. Had step 3 come before step 1,
    no lease would have been granted; had it come after step 4, it would have deleted the value.
+
+A reader may also be granted a lease on a value that is there, and nearly over (see `early`). It
+loads and fills likewise; step 3 deletes the value with the lease, and until then or step 4 all
+others are served it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from .codec import ABSENT_ROW
 from .debts import Debts
@@ -28,6 +33,12 @@ from .patience import Patience
 from .row import Row
 from .stats import Counters, Reason
 from .store import Lease, Reading, Scripts, State
+
+_LEFT: Final = (b"", 0, b"")
+"""In the place of value, TTL and tags: nothing was loaded, what is there is left."""
+
+_NOT_KEPT: Final = (b"", 1, b"")
+"""Likewise: what was loaded can't be kept, and what is there is not to be served any more."""
 
 
 class Permit(NamedTuple):
@@ -45,6 +56,14 @@ class Permit(NamedTuple):
     wait: bool
     stamp: bytes = b""
     refresh: bool = False
+
+    @property
+    def early(self) -> bool:
+        """May it load a row anew that is there?
+
+        Not from a snapshot that it has: it may be older than what is there.
+        """
+        return self.lease and not self.refresh and self.stamp in (b"", b"?")
 
 
 @dataclass(slots=True)
@@ -103,8 +122,11 @@ class ReadPath:
     ) -> Outcome:
         """Look one row up; wait for its fill when another reader is at it."""
         patience = Patience(self._lease_wait)
+        early_ms = group.loads.early_ms()
+        if early_ms and not permit.early:
+            early_ms = 0
         while True:
-            answer = self._ask(scripts, group, place, (token,), permit)
+            answer = self._ask(scripts, group, place, (token,), permit, early_ms)
             if answer is None:
                 return Outcome()
             reading, leases = answer
@@ -137,7 +159,8 @@ class ReadPath:
         permit: Permit,
     ) -> Batch:
         """Look rows of one region up in one round trip, which is one moment for all of them."""
-        answer = self._ask(scripts, group, place, tokens, permit)
+        early_ms = group.loads.stale_ms if permit.early else 0
+        answer = self._ask(scripts, group, place, tokens, permit, early_ms)
         if answer is None:
             return Batch([], False, [])
         reading, leases = answer
@@ -160,6 +183,7 @@ class ReadPath:
         place: Place,
         tokens: Sequence[bytes],
         permit: Permit,
+        early_ms: int,
     ) -> tuple[Reading, Sequence[Lease | None]] | None:
         """Redis's answer; None where it gives none that may be trusted."""
         debts = self._debts
@@ -180,6 +204,7 @@ class ReadPath:
                 lease=permit.lease,
                 stamp=permit.stamp,
                 refresh=permit.refresh,
+                early_ms=early_ms,
             )
         except CacheUnavailable:
             self._counters.add("errors")
@@ -203,12 +228,13 @@ class ReadPath:
         """What each state of an entry means for the reader."""
         outcomes = []
         corrupt: list[bytes] = []
-        absent = misses = 0
+        absent = misses = early = 0
         for token, row, lease in zip(tokens, reading.rows, leases, strict=True):
             if isinstance(row, State):
                 if row is State.TOO_LARGE:
                     self._counters.add("corrupt")
                 misses += row is not State.BEING_FILLED
+                early += row is State.LEASED_EARLY
                 outcomes.append(Outcome(None, False, lease))
             elif row == ABSENT_ROW:
                 absent += 1
@@ -227,16 +253,14 @@ class ReadPath:
         if corrupt:
             misses += len(corrupt)
             self._discard(scripts, place, corrupt)
-        self._count(sum(outcome.hit for outcome in outcomes), absent, misses)
+        hits = sum(outcome.hit for outcome in outcomes)
+        self._count(hits=hits, negative_hits=absent, misses=misses, early_loads=early)
         return outcomes
 
-    def _count(self, hits: int, absent: int, misses: int) -> None:
-        if hits:
-            self._counters.add("hits", hits)
-        if absent:
-            self._counters.add("negative_hits", absent)
-        if misses:
-            self._counters.add("misses", misses)
+    def _count(self, **counted: int) -> None:
+        for name, amount in counted.items():
+            if amount:
+                self._counters.add(name, amount)
 
     def _discard(self, scripts: Scripts, place: Place, corrupt: Sequence[bytes]) -> None:
         self._counters.add("corrupt", len(corrupt))
@@ -263,6 +287,8 @@ class ReadPath:
         """
         if not loaded:
             return
+        if len(loaded) == 1:
+            group.loads.note(time.monotonic() - loaded[0][0].since)
         entries = [(lease, *self._encoded(group, values)) for lease, values in loaded]
         wanted = sum(1 for entry in entries if entry[1])
 
@@ -293,17 +319,17 @@ class ReadPath:
     def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int, bytes]:
         """The value, its TTL in milliseconds and its tags."""
         if values is None:
-            return (ABSENT_ROW, group.negative_ms, b"") if group.negative_ms else (b"", 0, b"")
+            return (ABSENT_ROW, group.negative_ms, b"") if group.negative_ms else _NOT_KEPT
         try:
             return group.codec.encode(values), group.ttl_ms(), group.words(values)
         except EncodeError as error:
             self._counters.because("unencodable", unkept(error))
-            return b"", 0, b""
+            return _NOT_KEPT
 
     def give_back(self, scripts: Scripts, leases: Sequence[Lease]) -> None:
         """Return leases unused, so that nobody waits for a fill that won't come."""
         for lease in leases:
-            self._fill(scripts, [(lease, b"", 0, b"")], lambda filled: None)
+            self._fill(scripts, [(lease, *_LEFT)], lambda filled: None)
 
 
 def unkept(error: EncodeError) -> Reason:

@@ -52,6 +52,8 @@ class Stats:
         hits: Rows answered by Redis, a remembered absence included.
         negative_hits: Of the hits, those that said "there is no such row".
         misses: Rows that were looked up in Redis and not found.
+        early_loads: Of the misses, rows that were there, which this process was to load anew since
+            their time was nearly over, or over (``stale_ttl``); others went on being served.
         fills: Rows that were put in Redis after a miss.
         refused_fills: Fills that Redis refused, since a writer or another reader came between.
         published: Rows that a commit wrote through.
@@ -77,6 +79,7 @@ class Stats:
     hits: int = 0
     negative_hits: int = 0
     misses: int = 0
+    early_loads: int = 0
     fills: int = 0
     refused_fills: int = 0
     published: int = 0

@@ -27,6 +27,8 @@ class State(enum.IntEnum):
     """The value was larger than any of ours and is deleted."""
     OTHER_STAMP = 6
     """The region changed since the caller's snapshot: the cache may not answer it."""
+    LEASED_EARLY = 7
+    """There, but nearly over; the caller may fill it, the others go on getting the value."""
 
 
 class Reading(NamedTuple):
@@ -50,6 +52,8 @@ class Lease(NamedTuple):
     row: bytes
     field: bytes
     token: bytes
+    since: float = 0.0
+    """When it was granted, by ``time.monotonic()``."""
 
 
 class Published(NamedTuple):

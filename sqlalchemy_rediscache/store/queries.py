@@ -213,7 +213,7 @@ class QueryScripts:
         known = self.scripts.calls.generations.get(wanted.guard, token)
         keys = [wanted.guard, *(b"%b%b:%b" % (wanted.prefix, known, name) for name in wanted.names)]
         # the stamp is asked for so that one row comes in the form of many
-        arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field]
+        arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field, b"0"]
         return Call("read", keys, known, token, arguments)
 
     def vouch(self, guard: bytes, entry: bytes, good: bytes, ago_ms: int) -> None:

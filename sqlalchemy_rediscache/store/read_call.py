@@ -7,10 +7,13 @@ one go, 1 us where the general way takes 5.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from .server import ServerIdentity
 from .transport import Frame
 from .wire import bulks, pack
+
+_ZERO: Final = b"$1\r\n0\r\n"
 
 
 class ReadCall:
@@ -49,7 +52,7 @@ class ReadCall:
         self._max_bytes = max_bytes
         self._field = field
         self._head = bulks((b"EVALSHA", sha)), bulks((guard,))
-        self._head_one = b"*15\r\n%b%b%b" % (self._head[0], bulks((b"2",)), self._head[1])
+        self._head_one = b"*16\r\n%b%b%b" % (self._head[0], bulks((b"2",)), self._head[1])
         self._tails: dict[tuple[bool, bytes, bool], bytes] = {}
         self._middle: tuple[bytes, bytes, bytes] = b"", b"", b""
         """Run and generation as they were last seen, and both of them packed."""
@@ -78,23 +81,25 @@ class ReadCall:
 
         def frame(run: bytes) -> bytes:
             return b"*%d\r\n%b$%d\r\n%b\r\n%b%b%b$%d\r\n%b\r\n%b" % (
-                len(rows) + 14, start, len(keys), keys, guard, packed,
+                len(rows) + 15, start, len(keys), keys, guard, packed,
                 self._packed(run, generation), len(token), token, self._held(tail),
             )  # fmt: skip
 
         return frame
 
-    def tail(self, *, lease: bool, stamp: bytes, refresh: bool) -> bytes:
+    def tail(self, *, lease: bool, stamp: bytes, refresh: bool, early_ms: int = 0) -> bytes:
         """The last arguments, packed, which are few for most calls of a program."""
         key = (lease, stamp, refresh)
         known = self._tails.get(key)
         if known is None:
             known = bulks(
                 (self._lock_ms, self._lease_ms if lease else b"0", stamp,
-                 b"1" if refresh else b"0", self._max_bytes, self._field)
+                 b"1" if refresh else b"0", self._max_bytes, self._field, b"0")
             )  # fmt: skip
             if stamp in (b"", b"?"):
                 self._tails[key] = known
+        if early_ms:  # drawn anew each time: in the place of the 0
+            return known[: -len(_ZERO)] + bulks((b"%d" % early_ms,))
         return known
 
     def _packed(self, run: bytes, generation: bytes) -> bytes:
@@ -107,7 +112,7 @@ class ReadCall:
 
     def _held(self, tail: bytes) -> bytes:
         hold = self._server.hold_ms()
-        return b"$1\r\n0\r\n" + tail if hold == b"0" else bulks((hold,)) + tail
+        return _ZERO + tail if hold == b"0" else bulks((hold,)) + tail
 
 
 def undo_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from .wire import integer
 
 _NOTHING: Final = Published(b"", b"", 0)
 """Tells ``release`` to publish nothing in a row."""
+
+_LENT: Final = (State.LEASED, State.LEASED_EARLY)
 
 
 class Scripts:
@@ -59,8 +62,9 @@ class Scripts:
         lease: bool,
         stamp: bytes = b"",
         refresh: bool = False,
+        early_ms: int = 0,
     ) -> tuple[Reading, Sequence[Lease | None]]:
-        """Read rows of one bucket (script ``read``), with a lease for each that is absent.
+        """Read rows of one bucket (script ``read``), with a lease for each that is to be loaded.
 
         Args:
             guard: The bucket's guard.
@@ -70,11 +74,12 @@ class Scripts:
             lease: Ask for leases.
             stamp: b"" for no matter, b"?" to have it reported, or the one that must be in force.
             refresh: Act as if the values were absent (and delete them).
+            early_ms: Ask for leases on rows, too, that are there and have less than this to live.
         """
         call = self._read_call("read", guard, prefix, field)
         token = self.tokens.new()
         known = self.calls.generations.get(guard, token)
-        tail = call.tail(lease=lease, stamp=stamp, refresh=refresh)
+        tail = call.tail(lease=lease, stamp=stamp, refresh=refresh, early_ms=early_ms)
         while True:
             rows = [call.key(known, name) for name in tokens]
             undo = self._undo(guard, known, token, rows) if lease and self._undoes else None
@@ -97,8 +102,9 @@ class Scripts:
             if int not in map(type, states):
                 return Reading(states, reply[2], bool(reply[3]), True), (None,) * len(rows)
             states = [State(found) if found.__class__ is int else found for found in states]
+            now = time.monotonic()
             leases = [
-                Lease(guard, known, row, field, token) if found is State.LEASED else None
+                Lease(guard, known, row, field, token, now) if found in _LENT else None
                 for row, found in zip(rows, states, strict=True)
             ]
             return Reading(states, reply[2], bool(reply[3])), leases
@@ -124,13 +130,14 @@ class Scripts:
         told: Callable[[int | None], None],
         words_field: bytes = b"",
     ) -> None:
-        """Fill rows under leases of one read (script ``fill``); b"" gives the lease back.
+        """Fill rows under leases of one read (script ``fill``).
 
         Nobody waits for the answer: see `Transport.post`.
 
         Args:
             filled: For each row its lease, the value, its TTL in milliseconds, and its tags as
-                words, b"" where they are not known.
+                words, b"" where they are not known. With b"" as its value the lease is given
+                back: with 0 as its TTL, too, what was there is left, else it goes.
             told: Called once, now or later, with how many were accepted, None when nobody knows.
             words_field: The field of the rows' tags.
 

@@ -100,6 +100,8 @@ def test_absence_is_not_remembered(expiring: Stage) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"stale_ttl": 0}, {"stale_ttl": -1}, {"stale_ttl": True}, {"stale_ttl": "60"},
+        {"stale_ttl": float("nan")}, {"stale_ttl": float("inf")},
         {"ttl": 0}, {"ttl": -1}, {"ttl": None}, {"ttl": "1h"}, {"ttl": float("nan")},
         {"jitter": 1}, {"jitter": -0.1}, {"negative_ttl": -1}, {"write": "behind?"},
         {"compress_over": -1}, {"region": ""}, {"region": "a{b}"},

@@ -9,7 +9,7 @@ import pytest
 
 from tests.interleaving.explorer import Explorer, Scenario, Tally
 from tests.interleaving.orders import Orders
-from tests.interleaving.world import Filed, Item, Plain, World
+from tests.interleaving.world import Aging, Filed, Item, Model, Plain, World
 from tests.servers import Database
 
 _PROPERTY = "explored"
@@ -33,7 +33,7 @@ def make_world(database: Database, redis_url: str) -> Iterator[MakeWorld]:
         world = World(
             database,
             redis_url,
-            model=Filed if scenario.filed else Plain if scenario.invalidate else Item,
+            model=_model(scenario),
             processes=len(scenario.roles) if scenario.apart else 1,
             snapshots=scenario.snapshots,
             options=scenario.options,
@@ -44,6 +44,14 @@ def make_world(database: Database, redis_url: str) -> Iterator[MakeWorld]:
     yield make
     for world in made:
         world.close()
+
+
+def _model(scenario: Scenario) -> Model:
+    if scenario.filed:
+        return Filed
+    if scenario.aging:
+        return Aging
+    return Plain if scenario.invalidate else Item
 
 
 @pytest.fixture

@@ -147,6 +147,7 @@ class Scenario:
         snapshots: Transactions see one moment.
         invalidate: The model is of ``write="invalidate"``.
         filed: The model's rows are filed by their `a`, and asked for by it.
+        aging: The model is of a `stale_ttl`; rows that are warm are over their time.
         apart: Each actor is a process with a cache object of its own.
         options: For `RedisCache`.
     """
@@ -162,6 +163,7 @@ class Scenario:
     snapshots: bool = False
     invalidate: bool = False
     filed: bool = False
+    aging: bool = False
     apart: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -260,6 +262,8 @@ class Explorer:
             if role.prepare is not None:
                 role.prepare(player)
         self.world.settle(warm=self.scenario.warm)
+        if self.scenario.aging:
+            self.world.age_rows()
 
     def _actor(self, index: int, role: Role, player: Player) -> Actor:
         player.actor = Actor(index, role.name, lambda: role.play(player))

@@ -29,6 +29,12 @@ def leases_expire() -> Role:
                   lambda player: player.world.has_leases())  # fmt: skip
 
 
+def rows_age() -> Role:
+    """The time of the rows that are there is over at any moment, once."""
+    return _event("time", "rows age", lambda player: player.world.age_rows(),
+                  lambda player: player.world.has_young_rows())  # fmt: skip
+
+
 def locks_expire() -> Role:
     """The locks of writers that died expire at any moment after that."""
 

@@ -50,6 +50,14 @@ def fill_without_lease(world: World, patch: pytest.MonkeyPatch) -> None:
             "if #holders(row, '') == 0 then", "fill")  # fmt: skip
 
 
+def values_replaced_without_lease(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A reader that loads a row anew fills wherever it finds a value to replace."""
+    _change(world, "if type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then",
+            "if redis.call('HEXISTS', row, ARGV[at]) == 1 or "
+            "type(lease) == 'string' and string.match(lease, '^(.*)|%d+$') == token then",
+            "fill")  # fmt: skip
+
+
 def lock_leaves_leases(world: World, patch: pytest.MonkeyPatch) -> None:
     """A lock empties the row, but lets a reader that is loading it fill."""
     _change(world, "  redis.call('DEL', row)\n  redis.call('HSET', row, own, expiry)",
@@ -199,4 +207,7 @@ SAFEGUARDS = (
     Safeguard(queries_kept_beside_writers, "a row moves, its old box is asked for"),
     Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
+    Safeguard(fill_without_lease, "early load beside an update"),
+    Safeguard(values_replaced_without_lease, "early load beside an update"),
+    Safeguard(lock_leaves_leases, "early load beside an update"),
 )

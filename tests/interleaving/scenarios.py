@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.interleaving.explorer import Scenario
-from tests.interleaving.happenings import leases_expire, locks_expire, redis_restarts
+from tests.interleaving.happenings import leases_expire, locks_expire, redis_restarts, rows_age
 from tests.interleaving.query_roles import (
     collection_reader,
     counting_reader,
@@ -195,6 +195,52 @@ QUERIES: Sequence[Scenario] = (
     Scenario("Redis restarts beside a move",
              (mover("w", to=1), query_reader("r1"), query_reader("r2", box=1), redis_restarts()),
              filed=True),
+)  # fmt: skip
+
+EARLY: Sequence[Scenario] = (
+    Scenario("early load beside an update", (writer("w", a=1), reader("r1"), reader("r2")),
+             aging=True),
+    Scenario("early load in one process", (writer("w", a=1), reader("r1"), reader("r2")),
+             aging=True, apart=False),
+    Scenario("early loads beside two writers",
+             (writer("w1", a=1), writer("w2", b=2), reader("r1"), reader("r2")), aging=True),
+    Scenario("early load and delete", (deleter("w"), reader("r1"), reader("r2")), aging=True),
+    Scenario("early load and bulk update", (bulk_writer("w", a=1), reader("r1"), reader("r2")),
+             aging=True),
+    Scenario("early load and rollback", (returning_writer("w", a=1), reader("r1"), reader("r2")),
+             aging=True),
+    Scenario("early load of expired objects",
+             (writer("w", a=1), expired_reader("r1"), expired_reader("r2")), aging=True),
+    Scenario("early load by IN",
+             (writer("w", a=1, rows=2), batch_reader("r1"), batch_reader("r2")), rows=2,
+             aging=True),
+    Scenario("early load of one of two rows",
+             (writer("w", a=1, rows=2), batch_reader("r1"), reader("r2", place=1)), rows=2,
+             aging=True),
+    Scenario("rows age meanwhile",
+             (writer("w", a=1), reader("r1", times=2), reader("r2"), rows_age()), aging=True,
+             warm=False),
+    Scenario("early leases expire",
+             (writer("w", a=1), reader("r1"), reader("r2"), leases_expire()), aging=True),
+    Scenario("early load and one who dies",
+             (writer("w", a=1), reader("r1"), reader("r2"), locks_expire()), aging=True,
+             crashes=1),
+    Scenario("early load by one who dies",
+             (writer("w", a=1), reader("r1"), reader("r2"), leases_expire()), aging=True,
+             crashes=1, mortals=("r1",)),
+    Scenario("early load and a snapshot",
+             (writer("w", a=1), snapshot_reader("s", rows=1), reader("r")), aging=True,
+             snapshots=True),
+    Scenario("early load begins a snapshot",
+             (writer("w", a=1), early_snapshot_reader("s"), reader("r", times=2)), aging=True,
+             snapshots=True),
+    Scenario("early load, the region is emptied meanwhile",
+             (writer("w", a=1), emptier("x"), reader("r1"), reader("r2")), aging=True),
+    Scenario("early load, Redis restarts",
+             (writer("w", a=1), reader("r1"), reader("r2"), redis_restarts()), aging=True),
+    Scenario("a row moves while it is loaded early",
+             (mover("w", to=1), reader("r1"), query_reader("r2"), query_reader("r3", box=1)),
+             filed=True, aging=True),
 )  # fmt: skip
 
 ASSIGNS = Scenario(

@@ -7,10 +7,17 @@ import pytest
 from tests.interleaving.conftest import Explore
 from tests.interleaving.explorer import Scenario
 from tests.interleaving.orders import DepthFirst, Sample
-from tests.interleaving.scenarios import ONE_WRITER, QUERIES, SNAPSHOTS, TROUBLES, TWO_WRITERS
+from tests.interleaving.scenarios import (
+    EARLY,
+    ONE_WRITER,
+    QUERIES,
+    SNAPSHOTS,
+    TROUBLES,
+    TWO_WRITERS,
+)
 from tests.servers import Database
 
-ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES)
+ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *EARLY)
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 
@@ -26,7 +33,7 @@ def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("scenario", ONE_WRITER[:2], ids=lambda one: one.name)
+@pytest.mark.parametrize("scenario", [*ONE_WRITER[:2], EARLY[0]], ids=lambda one: one.name)
 def test_every_order(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in any order at all of one writer and two readers."""
     assert explore(scenario, DepthFirst()).complete

@@ -50,10 +50,21 @@ class Plain(CacheMixin, Base):
     b: Mapped[int]
 
 
+class Aging(CacheMixin, Base):
+    """Loaded anew by one reader when its time is over, while the others are served."""
+
+    __tablename__ = "aging"
+    __cache__ = CachePolicy(stale_ttl=1800, jitter=0)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    a: Mapped[int]
+    b: Mapped[int]
+
+
 class Filed(CacheMixin, Base):
     """In a box each: queries and collections know it by that."""
 
     __tablename__ = "filed"
+    __cache__ = CachePolicy(stale_ttl=1800, jitter=0)
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     a: Mapped[int] = mapped_column(ForeignKey("box.id"))
     b: Mapped[int]
@@ -67,7 +78,7 @@ class Box(CacheMixin, Base):
     items: Mapped[list[Filed]] = relationship(order_by="Filed.id")
 
 
-Model = type[Item] | type[Plain] | type[Filed]
+Model = type[Item] | type[Plain] | type[Aging] | type[Filed]
 """A class of rows with a number `a` and a number `b`."""
 
 
@@ -287,6 +298,23 @@ class World:
                 self.redis.delete(key)
             elif b"lease" in fields:
                 self.redis.hset(key, "lease", fields[b"lease"].rpartition(b"|")[0] + b"|1")
+
+    def age_rows(self) -> None:
+        """Let the time of every row that is there be over, but for what `stale_ttl` gives it."""
+        for key in self._rows_there():
+            self.redis.pexpire(key, 1_000_000)
+
+    def has_young_rows(self) -> bool:
+        """Is there a row whose time is not over?"""
+        return any(self.redis.pttl(key) > 1_000_000 for key in self._rows_there())
+
+    def _rows_there(self) -> list[bytes]:
+        found = []
+        for key in self._keys():
+            fields: dict[Any, Any] = self.redis.hgetall(key)
+            if any(name.startswith(b"row:") for name in fields):
+                found.append(key)
+        return found
 
     def has_leases(self) -> bool:
         """Is a lease out?"""

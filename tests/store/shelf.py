@@ -46,12 +46,13 @@ class Shelf:
 
     def look(
         self, *names: bytes, lease: bool = True, stamp: bytes = b"", refresh: bool = False,
-        field: bytes = FIELD,
+        field: bytes = FIELD, early_ms: int = 0,
     ) -> tuple[Reading, Sequence[Lease | None]]:  # fmt: skip
         """Read rows."""
         return self.scripts.read(
-            self.guard, self.prefix, names, field, lease=lease, stamp=stamp, refresh=refresh
-        )
+            self.guard, self.prefix, names, field, lease=lease, stamp=stamp, refresh=refresh,
+            early_ms=early_ms,
+        )  # fmt: skip
 
     def read(self, *names: bytes, lease: bool = True, field: bytes = FIELD) -> bytes | State:
         """What one row has; a lease is given back at once."""

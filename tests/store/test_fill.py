@@ -97,11 +97,14 @@ def test_fields_of_a_row_share_the_shortest_time(shelf: Shelf, redis_client: red
     assert shelf.read(b"1", field=OTHER_FIELD) == b"more"
 
 
-def test_a_lease_keeps_its_row_alive(shelf: Shelf, redis_client: redis.Redis) -> None:
-    """A lease beside a value that is about to expire lasts for its own time."""
-    shelf.put(b"1", b"value", 1_000)
-    shelf.lease(b"1", OTHER_FIELD)
-    assert redis_client.pttl(shelf.key(redis_client, b"1")) > 1_000
+def test_a_lease_keeps_no_value_alive(shelf: Shelf, redis_client: redis.Redis) -> None:
+    """A lease beside a value goes with it: who asks for what can't be filled prolongs nothing."""
+    shelf.put(b"1", b"value", 5_000)
+    lease = shelf.lease(b"1", OTHER_FIELD)
+    key = shelf.key(redis_client, b"1")
+    assert redis_client.pttl(key) <= 5_000
+    redis_client.delete(key)
+    assert shelf.fill([(lease, b"value", 1000)]) == 0
 
 
 @pytest.mark.parametrize("foreign", ["row", "guard"])

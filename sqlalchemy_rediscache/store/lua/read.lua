@@ -1,27 +1,46 @@
--- Purpose: read rows, and grant a lease on each that is absent, in one call.
+-- Purpose: read rows, and grant a lease on each that is absent or nearly over, in one call.
 -- KEYS:    [1] guard  [2..] rows
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
 --          [6] lease ms, 0 to ask for no lease
 --          [7] '' or '?' (report the stamp) or the stamp that must still be in force
 --          [8] '1' to act as if the values were absent  [9] most bytes of a value  [10] the field
+--          [11] ms: the caller would load anew what has less than this to live, '0' for nothing
 -- Returns: for one row that is there, when [7] is '': its value, a string. Else
 --          {code, generation, stamp, busy, states}: code 0 read, 1 other generation, 2 other stamp;
 --          stamp the one in force; busy 1 when a writer or the quarantine is open;
 --          states packed by cmsgpack, one for each row: the value, or 1 leased to the caller,
 --          2 locked (load, don't fill), 3 being filled by another, 4 absent and no lease asked for,
---          5 was too large and is deleted (no lease).
+--          5 was too large and is deleted (no lease), 7 leased to the caller though it is there:
+--          all others go on getting the value.
 -- Invariant: a value is there only while no writer holds the row, since a lock empties it and a
 --          fill or a release puts nothing beside one. A lease is never granted beside a writer of
---          the row or of the region, nor in quarantine.
+--          the row or of the region, nor in quarantine, and makes no value live longer.
 local lease_ms, stamp, field = tonumber(ARGV[6]), ARGV[7], ARGV[10]
 local most, unwanted = tonumber(ARGV[9]), ARGV[8] == '1'
+
+-- Is the row lent to another reader?
+local function lent(row)
+  local owner, expiry = string.match(redis.call('HGET', row, 'lease') or '', '^(.*)|(%d+)$')
+  return owner and owner ~= token and tonumber(expiry) > clock()
+end
+
+-- Is it time for this caller to load a value anew that is there? Not a remembered absence, which
+-- is packed as nil. There is no such question where the caller loads nothing early.
+local due
+if ARGV[11] ~= '0' then
+  local early = tonumber(ARGV[11])
+  function due(row, value)
+    return value ~= '\192' and redis.call('PTTL', row) < early and not lent(row)
+  end
+end
+
 if #KEYS == 2 and stamp == '' and not unwanted then
   local current = open_guard()
   if current ~= gen then
     return {1, current}
   end
   local value = redis.pcall('HGET', KEYS[2], field)
-  if type(value) == 'string' and #value <= most then
+  if type(value) == 'string' and #value <= most and not (due and due(KEYS[2], value)) then
     return value
   end
 end
@@ -37,28 +56,28 @@ end
 local closed = seen.region or seen.quarantine
 local grant, granted = lease_ms > 0 and not closed, false
 
-local function absent(row)
+-- Lend the row to the caller, or say why not. What else is in the hash lives no longer for it: a
+-- load that fails, again and again, must not keep an old value alive. Should the hash expire before
+-- the fill, the lease is gone with it, and the fill is refused.
+local function lend(row)
   if closed then
     return 2
   end
-  local names, lease = redis.call('HKEYS', row), false
-  for _, name in ipairs(names) do
+  local lease, bare = false, true
+  for _, name in ipairs(redis.call('HKEYS', row)) do
     if string.sub(name, 1, 2) == 'w:' and tonumber(redis.call('HGET', row, name)) > clock() then
       return 2
     end
-    lease = lease or name == 'lease'
+    if name == 'lease' then lease = true else bare = false end
   end
-  if lease then
-    local owner, expiry = string.match(redis.call('HGET', row, 'lease'), '^(.*)|(%d+)$')
-    if owner ~= token and tonumber(expiry) > clock() then
-      return 3
-    end
+  if lease and lent(row) then
+    return 3
   end
   if not grant then
     return 4
   end
   redis.call('HSET', row, 'lease', token .. '|' .. (clock() + lease_ms))
-  if #names == 0 or redis.call('PTTL', row) < lease_ms then
+  if bare then
     redis.call('PEXPIRE', row, lease_ms)
   end
   granted = true
@@ -75,7 +94,10 @@ for i = 2, #KEYS do
     redis.call('HDEL', KEYS[i], field)
     value, large = false, not unwanted
   end
-  states[i - 1] = value or large and 5 or absent(KEYS[i])
+  if value and due and due(KEYS[i], value) and lend(KEYS[i]) == 1 then
+    value = 7
+  end
+  states[i - 1] = value or large and 5 or lend(KEYS[i])
 end
 if granted then
   redis.call('PEXPIRE', guard, 2592000000)
