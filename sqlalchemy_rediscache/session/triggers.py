@@ -7,26 +7,24 @@ cached rows that a trigger changes are out-of-band writes, see docs/consistency.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapper
 
-from ..models import tables_of
 from .engines import EngineInfo
 
 _RECHECK = 60.0
 """Seconds for which an answer is good; DDL sent through the engine ends it at once."""
 
 
-def none_on(connection: Connection, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
-    """Is the mapper's row stored as it is sent? False where that can't be told."""
+def none_on(connection: Connection, engine: EngineInfo, tables: Iterable[Table]) -> bool:
+    """Are rows of the tables stored as they are sent? False where that can't be told."""
     known = engine.triggers
     now = time.monotonic()
     schema_map = connection.get_execution_options().get("schema_translate_map") or {}
-    for table in tables_of(mapper):
+    for table in tables:
         schema = schema_map.get(table.schema, table.schema)
         key = (schema, table.name)
         answer = known.get(key)
@@ -72,9 +70,14 @@ def _sqlite(connection: Connection, table: Table, schema: str | None) -> str:
     quote = connection.dialect.identifier_preparer.quote
     place = f"{quote(schema)}." if schema else ""
     named = f"type = 'trigger' AND lower(tbl_name) = lower({_literal(table.name)})"
+    # a constraint ON CONFLICT REPLACE deletes rows that are in the way of others
+    replaces = (
+        f"lower(name) = lower({_literal(table.name)}) AND lower(sql) LIKE '%conflict%replace%'"
+    )
     return (
         f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {named})"
         f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named})"
+        f" + (SELECT count(*) FROM {place}sqlite_master WHERE {replaces})"
     )
 
 
