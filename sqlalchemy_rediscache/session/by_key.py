@@ -120,9 +120,9 @@ def _made(
     if len(found.rows) * len(context.compiled_parameters) > _MOST_KEYS or _replaces(found.table):
         return None
     rows = list(private.inserted_values(context, found))
-    source, space = plans.source(found.table, engine), plans.association(found.table, engine)
-    if source is not None and space is not None and source.space is space:
-        return _related(space, rows, engine, connection)
+    source = plans.source(found.table, engine)
+    if source is not None and isinstance(source.space, AssociationSpace):
+        return _related(source.space, rows, engine, connection)
     region = _region(found, plans, engine)
     if region is None or not none_on(connection, engine, tables_of(region.mapper)):
         return None
