@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, Table
@@ -18,6 +18,8 @@ class Inserted(NamedTuple):
     table: Table
     rows: tuple[Mapping[str, str], ...]
     """For each row of VALUES, by its columns' keys, the parameters that are stored as they are."""
+    named: frozenset[str]
+    """The keys of the columns that it says anything of; others have their defaults."""
 
 
 def inserted(compiled: Any) -> Inserted | None:
@@ -34,7 +36,9 @@ def inserted(compiled: Any) -> Inserted | None:
     tables = list(tables_written(statement.table))
     if statement.select is not None or len(tables) != 1 or tables[0] is None:
         return None
-    return Inserted(tables[0], tuple(_rows(compiled, tables[0])))
+    given = [_by_key(one) for one in _given(compiled.compile_state)]
+    named = frozenset().union(compiled.column_keys or (), *given)
+    return Inserted(tables[0], tuple(_rows(compiled, tables[0], given)), named)
 
 
 def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]]:
@@ -47,16 +51,23 @@ def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]
             yield {key: given[name] for key, name in row.items() if name in given}
 
 
-def _rows(compiled: Any, table: Table) -> Iterator[Mapping[str, str]]:
-    state = compiled.compile_state
-    if not state._has_multi_parameters:
-        given = {
-            one if isinstance(one, str) else one.key: value
-            for one, value in (state._dict_parameters or {}).items()
-        }
-        yield dict(_known(compiled, table, given, ("{}",)))
+def _given(state: Any) -> Sequence[Mapping[Any, Any]]:
+    """What the statement itself gives, for each row of VALUES."""
+    rows: Sequence[Mapping[Any, Any]] = (state._dict_parameters or {},)
+    return state._multi_parameters if state._has_multi_parameters else rows
+
+
+def _by_key(values: Mapping[Any, Any]) -> Mapping[str, Any]:
+    return {one if isinstance(one, str) else one.key: value for one, value in values.items()}
+
+
+def _rows(
+    compiled: Any, table: Table, given: Sequence[Mapping[str, Any]]
+) -> Iterator[Mapping[str, str]]:
+    if not compiled.compile_state._has_multi_parameters:
+        yield dict(_known(compiled, table, given[0], ("{}",)))
         return
-    for number in range(len(state._multi_parameters)):
+    for number in range(len(given)):
         # The first row's defaults are named as those of a single one.
         names = ("{}_m0", "{}") if number == 0 else (f"{{}}_m{number}",)
         yield dict(_known(compiled, table, {}, names))

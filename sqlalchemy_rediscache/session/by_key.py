@@ -14,6 +14,7 @@ from .. import private
 from ..codec import INEXACT
 from ..models import tables_of
 from ..region import Region
+from .defaults import null_when_unsent
 from .engines import EngineInfo
 from .foreign_keys import reached_by_delete
 from .plans import AssociationSpace, Plans
@@ -117,7 +118,7 @@ def _made(
     connection: Connection,
 ) -> KeyedRows | None:
     """The rows that an INSERT makes, which changes none that is there."""
-    if len(found.rows) * len(context.compiled_parameters) > _MOST_KEYS or _replaces(found.table):
+    if len(found.rows) * len(context.compiled_parameters) > _MOST_KEYS:
         return None
     rows = list(private.inserted_values(context, found))
     source = plans.source(found.table, engine)
@@ -136,7 +137,8 @@ def _made(
     if names is None:
         return None
     if words is not None:
-        own = [word for row in rows for word in _words(region, row)]
+        unsent = dict.fromkeys(null_when_unsent(connection, engine, found.table) - found.named)
+        own = [word for row in rows for word in _words(region, {**unsent, **row})]
         words = None if None in own else words + [word for word in own if word is not None]
     return KeyedRows(region, names, words, new=True)
 
@@ -166,12 +168,6 @@ def _related(
     return KeyedRows(space, (), words, new=True)
 
 
-def _replaces(table: Table) -> bool:
-    """Does SQLite delete rows that are in the way of new ones?"""
-    declared = [*table.columns, *table.constraints]
-    return any("on_conflict" in name for one in declared for name in one.dialect_kwargs)
-
-
 # -- the region -------------------------------------------------------------------------------
 
 
@@ -188,18 +184,23 @@ def _region(
     state = (plans.version, len(found.table.metadata.tables))
     known = kept.get(key)
     if known is None or known[0] != state:
-        region = _sure_region(found.table, changed, plans, engine)
+        source = plans.source(found.table, engine)
+        if source is None:
+            return None  # for now: its class may not be configured yet
+        region = _sure_region(found.table, source.region, changed, plans, engine)
         known = kept[key] = (state, None if region is None else weakref.ref(region.mapper))
     mapper: Mapper[Any] | None = None if known[1] is None else known[1]()
     return None if mapper is None else engine.region(mapper)
 
 
 def _sure_region(
-    table: Table, changed: frozenset[str] | None, plans: Plans, engine: EngineInfo
+    table: Table,
+    region: Region | None,
+    changed: frozenset[str] | None,
+    plans: Plans,
+    engine: EngineInfo,
 ) -> Region | None:
     """See `_region`; with None as `changed` for new rows, which nothing follows."""
-    source = plans.source(table, engine)
-    region = None if source is None else source.region
     if region is None or not region.identity.negative_ok:
         return None  # a key may be written in several ways
     if list(table.primary_key.columns) != list(region.key_columns):

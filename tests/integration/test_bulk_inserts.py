@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, String, Table, func, insert, literal, select
+from sqlalchemy import func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -86,6 +86,11 @@ PRECISE: dict[str, tuple[Write, int]] = {
     "returning": (lambda s: s.scalars(insert(Author).returning(Author), [NEW, MORE]).all(), 2),
     "mappings": (lambda s: s.bulk_insert_mappings(Author, [NEW]), 1),
     "objects": (lambda s: s.bulk_save_objects([Author(**NEW), Author(**MORE)]), 2),
+    "a tag that is not sent": (
+        lambda s: s.execute(insert(Author), [{"id": 5, "name": "eve", "email": "eve@x"}]),
+        1,
+    ),
+    "a tag that is None": (lambda s: s.execute(insert(Author), [NEW | {"boss_id": None}]), 1),
     "some values as parameters": (
         lambda s: s.connection().execute(
             insert(AUTHORS).values(boss_id=2), [{"id": 5, "name": "eve", "email": "eve@x"}]
@@ -200,35 +205,47 @@ class Slot(CacheMixin, Base):
     __tablename__ = "slot"
     id: Mapped[int] = mapped_column(primary_key=True)
     place: Mapped[int]
-    name: Mapped[str | None] = mapped_column(String(20))
+    kind: Mapped[int | None] = mapped_column(index=True)
+
+
+TABLE = "CREATE TABLE slot (id INTEGER PRIMARY KEY, place INTEGER NOT NULL{}, kind INTEGER{})"
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("declared", [True, False])
-def test_a_row_that_is_in_the_way_is_deleted(
-    database: Database, make_cache: CacheMaker, declared: bool
-) -> None:
-    """SQLite's ON CONFLICT REPLACE of a constraint is seen, in the model and in the database."""
-    cache = make_cache()
-    text = "CREATE TABLE slot (id INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE{}, name)"
+def test_a_row_that_is_in_the_way_is_deleted(database: Database, make_cache: CacheMaker) -> None:
+    """SQLite's ON CONFLICT REPLACE of a constraint is seen, though the model does not tell."""
     with database.engine().begin() as connection:
-        connection.exec_driver_sql(text.format(" ON CONFLICT REPLACE"))
-    stage = Stage(database, cache, Base.metadata)
-    slots: Any = Slot.__table__
-    if declared:
-        slots = Table(
-            "slot", Base.metadata, Column("id", Integer, primary_key=True),
-            Column("place", Integer, unique=True, sqlite_on_conflict_unique="REPLACE"),
-            Column("name", String), extend_existing=True,
-        )  # fmt: skip
-    with stage.Session.begin() as session:
-        session.execute(insert(slots), [{"id": 1, "place": 1}])
-    stage.warm(Slot, 1, 1)
-    with stage.Session.begin() as session:
-        session.execute(insert(slots), [{"id": 2, "place": 1}])
+        connection.exec_driver_sql(TABLE.format(" UNIQUE ON CONFLICT REPLACE", ""))
+    stage = Stage(database, make_cache(), Base.metadata)
+    for number in (1, 2):
+        with stage.Session.begin() as session:
+            session.execute(insert(Slot), [{"id": number, "place": 1}])
+        stage.warm(Slot, number, number)
     with stage.Session() as session:
         assert session.get(Slot, 1) is None
         assert session.get_one(Slot, 2).place == 1
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("server", ["7", "NULL"])
+def test_a_default_that_the_model_does_not_tell(
+    database: Database, make_cache: CacheMaker, server: str
+) -> None:
+    """What a new row gets that the statement does not say, the catalog may know."""
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql(TABLE.format("", f" DEFAULT {server}"))
+    stage = Stage(database, make_cache(), Base.metadata)
+
+    def kinds(session: Session) -> list[Any]:
+        by = select(Slot.id).order_by(Slot.id).options(from_cache())
+        wheres = (Slot.kind == 7, Slot.kind.is_(None))
+        return [session.scalars(by.where(where)).all() for where in wheres]
+
+    for number in range(1, 6):
+        with stage.Session.begin() as session:
+            session.execute(insert(Slot), [{"id": number, "place": number}])
+        with stage.Session() as session, stage.Plain() as plain:
+            assert kinds(session) == kinds(plain)
 
 
 def test_more_rows_than_are_worth_it(stage: Stage) -> None:
