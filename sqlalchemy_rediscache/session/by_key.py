@@ -14,6 +14,7 @@ from .. import private
 from ..codec import INEXACT
 from ..models import tables_of
 from ..region import Region
+from ..tags import MEMBERS
 from .defaults import null_when_unsent
 from .engines import EngineInfo
 from .foreign_keys import reached_by_delete
@@ -73,10 +74,10 @@ def rows_by_key(
     identities = private.named_keys(context, found)
     if identities is None or len(identities) > _MOST_KEYS:
         return None
-    names = _names(region, identities)
-    return (
-        None if names is None else KeyedRows(region, names, _key_words(region, identities), False)
-    )
+    names, words = _names(region, identities), _key_words(region, identities)
+    if words is not None and compiled.isdelete:
+        words.append(MEMBERS)
+    return None if names is None else KeyedRows(region, names, words, new=False)
 
 
 def _asks_here(context: Any, connection: Connection) -> bool:
@@ -139,7 +140,9 @@ def _made(
     if words is not None:
         unsent = dict.fromkeys(null_when_unsent(connection, engine, found.table) - found.named)
         own = [word for row in rows for word in _words(region, {**unsent, **row})]
-        words = None if None in own else words + [word for word in own if word is not None]
+        words = (
+            None if None in own else [*words, MEMBERS, *(word for word in own if word is not None)]
+        )
     return KeyedRows(region, names, words, new=True)
 
 
