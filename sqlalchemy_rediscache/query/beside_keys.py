@@ -17,11 +17,9 @@ from .ways import base_column
 def beside_keys(rendered: private.Rendered) -> Mapping[Table, int] | None:
     """How often other columns of each table are rendered than those of its primary key.
 
-    None where that does not tell all of their use: within SELECTs in a SELECT, what is rendered
-    once may be used twice, and so may a text that names a column of the result.
+    Whatever is used is rendered once at least: where that is as often as columns of a table are
+    plain columns of the result, they have no other use. None where a text names one.
     """
-    if len(rendered.selects) != 1:
-        return None
     found: Counter[Table] = Counter()
     for element in rendered.elements:
         if element.__visit_name__ == "textual_label_reference":

@@ -6,12 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.orm import Session, joinedload, selectinload, subqueryload, with_loader_criteria
+from sqlalchemy import delete, func, insert, select, text, union, update
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    aliased,
+    joinedload,
+    mapped_column,
+    selectinload,
+    subqueryload,
+    with_loader_criteria,
+    with_polymorphic,
+)
 
-from sqlalchemy_rediscache import from_cache
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, from_cache
 from tests.fix_caches import CacheMaker
-from tests.integration.library import Author, Book, Tag, book_tag, populated
+from tests.integration.library import Animal, Author, Book, Cat, Tag, Vehicle, book_tag, populated
 from tests.integration.stage import Count, Stage
 from tests.servers import Database
 
@@ -33,6 +44,10 @@ def look(session: Session) -> dict[str, Any]:
     for number in range(1, 4):
         tag = session.get(Tag, number)
         found[f"books of tag {number}"] = tag and [(one.id, one.title) for one in tag.books]
+    tags = session.scalars(select(Tag).order_by(Tag.id).options(from_cache())).all()
+    found["all tags"] = [(tag.id, tag.name) for tag in tags]
+    count = select(func.count()).select_from(Tag).options(from_cache())
+    found["count"] = session.scalar(count)
     return found
 
 
@@ -191,7 +206,15 @@ QUERIES: dict[str, tuple[Any, str]] = {
     "a value": (select(Tag.name), "any row"),
     "a value beside it": (select(Tag, Tag.name.label("other")), "any row"),
     "two entities": (select(Tag, Book).join(Tag.books), "any row"),
-    "a subquery": (select(Tag).where(Tag.id.in_(select(book_tag.c.tag_id))), "any row"),
+    "a subquery": (select(Tag).where(Tag.id.in_(select(book_tag.c.tag_id))), "which rows"),
+    "a subquery of it": (select(Book).where(Book.id.in_(select(func.max(Tag.id)))), "which rows"),
+    "a value in a subquery": (select(Tag).where(Tag.id.in_(select(Tag.name))), "any row"),
+    "a union": (union(select(Tag), select(Tag)), "any row"),
+    "a union of keys": (union(select(Tag.id), select(Book.id)), "which rows"),
+    "a union of values": (union(select(Tag.id, Tag.name), select(Book.id, Book.title)), "any row"),
+    "from a union": (select(Tag).from_statement(select(Tag).union(select(Tag))), "any row"),
+    "from a statement": (select(Tag).from_statement(select(Tag)), "any row"),
+    "an alias of a subquery": (select(aliased(Tag, select(Tag).subquery())), "any row"),
     "distinct": (select(Tag).distinct(), "which rows"),
 }
 
@@ -205,3 +228,39 @@ def test_what_queries_depend_on(stage: Stage, name: str) -> None:
     told = str(stage.cache.explain(statement.options(from_cache())))
     line = next((one for one in told.splitlines() if "on tag:" in one), told)
     assert expected in line, told
+
+
+def test_queries_of_hierarchies(stage: Stage) -> None:
+    """Classes of one region are watched together: where two tables are of it, any row matters."""
+    with stage.Session() as session:
+        session.get(Author, 1)
+    for statement, expected in (
+        (select(Vehicle), "vehicle: which rows"),
+        (select(Animal), "animal: which rows"),
+        (select(Cat), "animal: any row"),
+        (select(with_polymorphic(Animal, "*")), "animal: any row"),
+    ):
+        told = str(stage.cache.explain(statement.options(from_cache())))
+        assert expected in told, told
+
+
+class Base(DeclarativeBase):
+    """Of a class that tells its tags."""
+
+
+class Job(CacheMixin, Base):
+    """Its key is no tag."""
+
+    __tablename__ = "job"
+    __cache__ = CachePolicy(query_tags=("state",))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[int | None]
+
+
+def test_a_key_without_tags(database: Database, make_cache: CacheMaker) -> None:
+    """Where the key is not among the tags, any row matters."""
+    stage = Stage(database, make_cache(), Base.metadata)
+    with stage.Session() as session:
+        session.get(Job, 1)
+    told = str(stage.cache.explain(select(Job.id).options(from_cache())))
+    assert "job: any row" in told, told

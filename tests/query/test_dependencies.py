@@ -467,17 +467,17 @@ BESIDE_KEY: dict[str, tuple[Any, int | None]] = {
     "groups": (select(Author.id).group_by(Author.id, Author.code), 1),
     "groups by a label": (select(Author.id, NAMED).group_by(Author.id, NAMED), 2),
     "an aggregate": (select(func.max(Author.rank)), 1),
-    "a subquery": (select(Author.id).where(Author.books.any()), None),
+    "a subquery": (select(Author.id).where(Author.books.any()), 0),
     "loaded with it": (select(Author).options(joinedload(Author.boss)), 9),
-    "loaded with it, limited": (select(Author).options(joinedload(Author.books)).limit(1), None),
+    "loaded with it, limited": (select(Author).options(joinedload(Author.books)).limit(1), 4),
     "criteria": (
         select(Author.id)
         .select_from(Author)
         .options(with_loader_criteria(Author, Author.rank > 1)),
         1,
     ),
-    "a union": (union(select(Author.id), select(Author.id)), None),
-    "a CTE": (select(select(Author.id).cte().c.id), None),
+    "a union": (union(select(Author.id), select(Author.code)), 1),
+    "a CTE": (select(select(Author.id, Author.name).cte().c.id), 1),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, Engine, create_engine
+from sqlalchemy import Column, Connection, Engine, Select, create_engine
 from sqlalchemy.pool import StaticPool
 
 from sqlalchemy_rediscache import private
@@ -39,7 +39,9 @@ def shown_of(statement: Any) -> Shown:
     """What a result shows of the tables: an entry does without these values."""
     found: dict[Any, set[int]] = {table: set() for table in TABLES}
     compiled = statement.compile()
-    for place, column in enumerate(private.result_columns(compiled)):
+    # the columns of a union are named by those of its first SELECT
+    columns = private.result_columns(compiled) if isinstance(statement, Select) else ()
+    for place, column in enumerate(columns):
         table = base_table(getattr(column, "table", None))
         if table in found and isinstance(column, Column) and column.key != "id":
             found[table].add(place)
