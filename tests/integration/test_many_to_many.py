@@ -46,6 +46,8 @@ def look(session: Session) -> dict[str, Any]:
         found[f"books of tag {number}"] = tag and [(one.id, one.title) for one in tag.books]
     tags = session.scalars(select(Tag).order_by(Tag.id).options(from_cache())).all()
     found["all tags"] = [(tag.id, tag.name) for tag in tags]
+    keys = select(Tag.id).order_by(Tag.id).options(from_cache())
+    found["keys"] = session.scalars(keys).all()
     count = select(func.count()).select_from(Tag).options(from_cache())
     found["count"] = session.scalar(count)
     return found
