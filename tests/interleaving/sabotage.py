@@ -13,7 +13,7 @@ from sqlalchemy_rediscache.query_path import QueryPath
 from sqlalchemy_rediscache.read_path import Permit, ReadPath
 from sqlalchemy_rediscache.session import flushes, queries, tagging
 from sqlalchemy_rediscache.session.access import Services
-from sqlalchemy_rediscache.store import QueryScripts
+from sqlalchemy_rediscache.store import QueryScripts, Watched
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -168,8 +168,7 @@ def rows_read_after_stamps(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def rows_kept_by_members(world: World, patch: pytest.MonkeyPatch) -> None:
     """Rows are kept while no row has come or gone, whatever was written to them."""
-    original = queries.Watched
-    patch.setattr(queries, "Watched", lambda *fields: original(*fields[:5], rows_apart=False))
+    patch.setattr(queries, "Watched", lambda *fields: Watched(*fields[:5]))
 
 
 def members_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
