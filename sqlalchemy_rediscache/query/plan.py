@@ -214,16 +214,22 @@ def plan_of(
     layout = layout_of(columns, region_of, dialect, max_bytes)
     if isinstance(layout, Refusal):
         return layout
-    watches = [
-        replace(watch, members=_of_members(one, watches, watch.source, layout))
-        for one, watch in zip(found, watches, strict=True)
-    ]
     types = private.parameter_types(compiled)
     names = tuple(sorted(types))
     form = _form(compiled, layout, columns, dialect)
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
     lists = tuple(sorted(private.in_lists(compiled)))
-    return QueryPlan(form, names, moments, lists, layout, tuple(watches), _unique(watches))
+    told = _with_members(found, watches, layout)
+    return QueryPlan(form, names, moments, lists, layout, told, _unique(told))
+
+
+def _with_members(
+    found: Sequence[Dependency], watches: Sequence[Watch], layout: Layout
+) -> tuple[Watch, ...]:
+    return tuple(
+        replace(watch, members=_of_members(one, watches, watch.source, layout))
+        for one, watch in zip(found, watches, strict=True)
+    )
 
 
 def _of_members(
