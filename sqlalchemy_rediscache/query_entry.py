@@ -110,8 +110,12 @@ def _kept(
     rows: dict[bytes, list[Any]],
     counters: Counters,
 ) -> Keep:
-    found = []
-    if entity is not None:
+    found: list[KeptRow] = []
+    rows_on = asked.on
+    if watched.rows_apart:
+        # A writer of the region that was under way may be one of these rows.
+        rows_on = b"" if asked.busy else b"%b|%b" % (asked.generation, asked.stamp)
+    if entity is not None and rows_on:
         region = entity.region
         for name, values in rows.items():
             try:
@@ -123,11 +127,11 @@ def _kept(
                 continue
             found.append(row)
     field, words = (entity.region.field, entity.region.words_field) if entity else (b"", b"")
-    return Keep(watched, asked.generation, asked.on, entry, field, words, found)
+    return Keep(watched, asked.generation, asked.on, rows_on, entry, field, words, found)
 
 
 def given_back(wanted: Wanted, asked: Sequence[Asked]) -> Keep:
     """What gives the lease back that a query was granted."""
     watched = wanted.watched[0]
     entry = KeptEntry(watched.entry_key(wanted.digest), b"", 0, 0)
-    return Keep(watched, asked[0].generation, asked[0].on, entry, b"", b"", [])
+    return Keep(watched, asked[0].generation, asked[0].on, asked[0].on, entry, b"", b"", [])

@@ -18,6 +18,10 @@ from sqlalchemy.engine import Dialect
 from .codec import exact_text
 from .policy import CachePolicy
 
+MEMBERS = b"rows"
+"""What is touched by every write but those UPDATEs that leave the primary key as it is. It stands
+for which rows there are, without a word of what is in them."""
+
 
 class TagSet:
     """The tag columns of one region's root table.
@@ -54,7 +58,9 @@ class TagSet:
         }
         self._texts = tuple(texts.values())
         self.kept = tuple(column for column in self.columns if not column.primary_key)
-        names = "\x1f".join(f"{column.name} {column.type!r}" for column in self.columns)
+        names = "rows\x1f" + "\x1f".join(
+            f"{column.name} {column.type!r}" for column in self.columns
+        )
         self.name = hashlib.blake2b(names.encode(), digest_size=4).hexdigest().encode()
         self.field = b"tags:" + self.name
 

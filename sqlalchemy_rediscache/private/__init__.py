@@ -8,6 +8,7 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import before_commit
+from .inserts import Inserted, inserted, inserted_values
 from .instances import (
     add_instances,
     expired_loader,
@@ -116,6 +117,7 @@ __all__ = [
     "ByKey",
     "CachedSession",
     "Dml",
+    "Inserted",
     "Rendered",
     "ReplayedCursor",
     "add_instances",
@@ -154,6 +156,8 @@ __all__ = [
     "identity_token",
     "in_context",
     "in_lists",
+    "inserted",
+    "inserted_values",
     "is_ddl",
     "is_dml",
     "is_loader_option",

@@ -65,7 +65,7 @@ def is_query(compiled: Any) -> bool:
     """
     if is_ddl(compiled) or is_dml(compiled):
         return False
-    elements = [_plain(compiled.statement), *(cte.element for cte in compiled.ctes or ())]
+    elements = [plain_statement(compiled.statement), *(cte.element for cte in compiled.ctes or ())]
     return all(
         isinstance(one, SelectBase)
         and not isinstance(one, TextualSelect)
@@ -76,7 +76,7 @@ def is_query(compiled: Any) -> bool:
 
 def has_text(compiled: Any) -> bool:
     """Are there pieces in a compiled query that are not SQLAlchemy's own: text, hints, prefixes?"""
-    for element in visitors.iterate(_plain(compiled.statement)):
+    for element in visitors.iterate(plain_statement(compiled.statement)):
         if element.__visit_name__ in ("textclause", "textual_select", "textual_label_reference"):
             return True
         if getattr(element, "is_literal", False) or renders_itself(element):
@@ -109,8 +109,8 @@ def dml(compiled: Any) -> Dml | None:
     if is_ddl(compiled):
         return None
     if is_dml(compiled):
-        parts.append((_plain(compiled.statement), compiled.compile_state))
-    elif not isinstance(_plain(compiled.statement), SelectBase):
+        parts.append((plain_statement(compiled.statement), compiled.compile_state))
+    elif not isinstance(plain_statement(compiled.statement), SelectBase):
         return None
     parts += [
         (cte.element, None)
@@ -133,7 +133,7 @@ def _written(statement: Any, state: Any) -> Dml | None:
         return None
     if getattr(statement, "_prefixes", ()):
         return None  # INSERT OR REPLACE
-    tables = list(_tables(statement.table))
+    tables = list(tables_written(statement.table))
     updates, deletes = isinstance(statement, Update), isinstance(statement, Delete)
     if isinstance(statement, Insert):
         conflict = statement._post_values_clause
@@ -142,7 +142,7 @@ def _written(statement: Any, state: Any) -> Dml | None:
         # MySQL updates several tables at once.
         for one in getattr(state, "_extra_froms", ()):
             if any(column in (state._dict_parameters or ()) for column in one.c):
-                tables += _tables(one)
+                tables += tables_written(one)
     if not tables or None in tables:
         return None
     return Dml(frozenset(table for table in tables if table is not None), updates, deletes)
@@ -154,10 +154,10 @@ def by_key(compiled: Any) -> ByKey | None:
     Other conditions make them fewer at most. What an UPDATE sets may be more than it says: columns
     with an ``onupdate`` of their own.
     """
-    statement = _plain(compiled.statement)
+    statement = plain_statement(compiled.statement)
     if not isinstance(statement, Update | Delete) or compiled.ctes or renders_itself(statement):
         return None
-    tables = list(_tables(statement.table))
+    tables = list(tables_written(statement.table))
     if len(tables) != 1 or tables[0] is None or not tables[0].primary_key.columns:
         return None
     named: dict[Any, str] = {}
@@ -226,11 +226,11 @@ def _changed(compiled: Any, statement: Any, table: Table) -> frozenset[str]:
     return frozenset(names or (column.key for column in table.c))
 
 
-def _tables(written: Any) -> Iterator[Table | None]:
+def tables_written(written: Any) -> Iterator[Table | None]:
     """The tables behind what a statement names as written; None for what is no table."""
     if isinstance(written, Join):
-        yield from _tables(written.left)
-        yield from _tables(written.right)
+        yield from tables_written(written.left)
+        yield from tables_written(written.right)
         return
     plain = written._deannotate()
     if not isinstance(plain, Table) and getattr(plain, "__visit_name__", "") == "alias":
@@ -238,7 +238,7 @@ def _tables(written: Any) -> Iterator[Table | None]:
     yield plain if isinstance(plain, Table) else None
 
 
-def _plain(statement: Any) -> Any:
+def plain_statement(statement: Any) -> Any:
     """What a lambda, or a SELECT of the ORM's from another statement, stands for."""
     if isinstance(statement, LambdaElement):
         statement = statement._resolved

@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from .. import private
 from ..stats import Reason
 from .admitted import objection
+from .beside_keys import beside_keys
 from .refusal import Refusal
 from .sources import Source, sources
 from .ways import Taggable, Tagged, merged, ways
@@ -24,11 +25,13 @@ class Dependency:
     """A table that a result depends on, and how.
 
     A row that none of the `ways` describes, neither before a write nor after it, can't change the
-    result. Where `ways` is None any row may; where it is empty, none does.
+    result. Where `ways` is None any row may; where it is empty, none does. `beside_key` is how
+    often columns are rendered that are not of the primary key, None where that can't be told.
     """
 
     table: Table
     ways: tuple[Tagged, ...] | None
+    beside_key: int | None = None
 
 
 def dependencies(
@@ -72,8 +75,13 @@ def dependencies(
     for element in rendered.elements:
         if isinstance(element, Table):
             found.setdefault(private.plain(element), None)
+    others = beside_keys(rendered)
     return tuple(
-        Dependency(table, None if known is None else merged(known))
+        Dependency(
+            table,
+            None if known is None else merged(known),
+            None if others is None else others.get(table, 0),
+        )
         for table, known in found.items()
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Column, Select, Table, null, type_coerce
@@ -20,7 +20,7 @@ from ..codec import Wire, fingerprint_of
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
 from ..stats import Reason
-from ..tags import TagSet
+from ..tags import MEMBERS, TagSet
 from .dependencies import Dependency, dependencies
 from .layout import Layout, layout_of
 from .refusal import Refusal
@@ -69,13 +69,19 @@ class Way:
 
 @dataclass(frozen=True)
 class Watch:
-    """What a query depends on in one table; with None as its ways, on every row."""
+    """What a query depends on in one table; with None as its ways, on every row.
+
+    With `members`, on which rows there are, and not on what is in them.
+    """
 
     source: Source
     ways: tuple[Way, ...] | None
+    members: bool = False
 
     def tags(self, values: Mapping[str, Any]) -> list[bytes]:
         """The tags that matter with these values; none when the whole region does."""
+        if self.members:
+            return [MEMBERS]
         if self.ways is None:
             return []
         found: dict[bytes, None] = {}
@@ -213,7 +219,42 @@ def plan_of(
     form = _form(compiled, layout, columns, dialect)
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
     lists = tuple(sorted(private.in_lists(compiled)))
-    return QueryPlan(form, names, moments, lists, layout, tuple(watches), _unique(watches))
+    told = _with_members(found, watches, layout)
+    return QueryPlan(form, names, moments, lists, layout, told, _unique(told))
+
+
+def _with_members(
+    found: Sequence[Dependency], watches: Sequence[Watch], layout: Layout
+) -> tuple[Watch, ...]:
+    return tuple(
+        replace(watch, members=_of_members(one, watches, watch.source, layout))
+        for one, watch in zip(found, watches, strict=True)
+    )
+
+
+def _of_members(
+    found: Dependency, watches: Sequence[Watch], source: Source, layout: Layout
+) -> bool:
+    """Does the result depend on which rows a table has, and not on what is in them?
+
+    That is so where nothing of it is used but its primary key. An entity of it may be in the
+    result: of that the entry has the key alone. It must be the only entity: the rows of one region
+    are read in one moment, and here no stamp would tell that those of two belong together.
+    """
+    region, key = source.region, list(found.table.primary_key.columns)
+    if found.ways is not None or found.beside_key is None or region is None:
+        return False
+    if region.key_columns != key or not source.tagset.columns.keys() >= set(key):
+        return False  # a write may change the key without a word
+    if sum(one.source.space.name == source.space.name for one in watches) > 1:
+        return False
+    shown = 0
+    for entity in layout.entities:
+        if entity.region is region:
+            if len(layout.entities) > 1:
+                return False
+            shown = sum(not region.columns[at].primary_key for _, at in entity.columns)
+    return found.beside_key == shown
 
 
 def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] | None:

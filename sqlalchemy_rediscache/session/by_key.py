@@ -1,9 +1,9 @@
-"""Bulk statements that name their rows by primary key: what they write is known row by row."""
+"""Bulk statements whose rows are known one by one, by their primary keys."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table, UniqueConstraint
@@ -11,35 +11,43 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapper
 
 from .. import private
+from ..codec import INEXACT
+from ..models import tables_of
 from ..region import Region
+from ..tags import MEMBERS
+from .defaults import null_when_unsent
 from .engines import EngineInfo
 from .foreign_keys import reached_by_delete
-from .plans import Plans
+from .plans import AssociationSpace, Plans
 from .triggers import none_on
 
-_BY_KEY = "_rediscache_by_key"
+_KEPT = "_rediscache_by_key"
 _MOST_KEYS = 1_000
 """A statement that names more rows than this empties the region."""
+_GENERATES = frozenset({"mysql", "mariadb"})
+"""Databases that make a key of their own in the place of a 0."""
 
 
 class KeyedRows(NamedTuple):
     """The rows of one region that a statement writes.
 
     Args:
-        region: The region.
+        space: The region, or the table between two classes: its rows have no names.
         names: Their keys.
-        words: The tags that their keys are; None where one has none.
+        words: Tags that they get, or that their keys are; None where one has none.
+        new: None of them was there before.
     """
 
-    region: Region
+    space: Region | AssociationSpace
     names: Sequence[bytes]
     words: Sequence[bytes] | None
+    new: bool
 
 
 def rows_by_key(
     context: Any, plans: Plans, engine: EngineInfo, connection: Connection
 ) -> KeyedRows | None:
-    """The rows of the table's own region that a bulk UPDATE or DELETE names by primary key.
+    """The rows of the table's own region that a bulk statement names by primary key.
 
     Args:
         context: The statement, compiled, and its parameters.
@@ -49,57 +57,161 @@ def rows_by_key(
 
     Returns:
         None where any row may be written: the rows are not named, or by values that the database
-        may take for others; a key, or a column that tells queries apart, is set; the database
-        changes other rows of the region along with these.
+        may take for others; an UPDATE sets a key, or a column that tells queries apart; the
+        database changes other rows of the region along with these.
     """
     compiled = context.compiled
-    if _BY_KEY not in compiled.__dict__:
-        compiled.__dict__[_BY_KEY] = private.by_key(compiled)
-    found: private.ByKey | None = compiled.__dict__[_BY_KEY]
-    if found is None:
+    if _KEPT not in compiled.__dict__:
+        compiled.__dict__[_KEPT] = private.inserted(compiled) or private.by_key(compiled)
+    found: private.ByKey | private.Inserted | None = compiled.__dict__[_KEPT]
+    if found is None or not _asks_here(context, connection):
         return None
+    if isinstance(found, private.Inserted):
+        return _made(context, found, plans, engine, connection)
     region = _region(found, plans, engine)
-    if region is None or not none_on(connection, engine, region.mapper):
+    if region is None or not none_on(connection, engine, tables_of(region.mapper)):
         return None
     identities = private.named_keys(context, found)
     if identities is None or len(identities) > _MOST_KEYS:
         return None
-    names = [region.identity.key(one) for one in identities]
-    if None in names:
-        return None  # only the database can say which row it means
-    words: list[bytes] | None = []
+    names, words = _names(region, identities), _key_words(region, identities)
+    if words is not None and compiled.isdelete:
+        words.append(MEMBERS)
+    return None if names is None else KeyedRows(region, names, words, new=False)
+
+
+def _asks_here(context: Any, connection: Connection) -> bool:
+    """Is the catalog asked about the table that is written, and not about one of another schema?"""
+    of_statement = context.execution_options.get("schema_translate_map")
+    of_connection = connection.get_execution_options().get("schema_translate_map")
+    return (of_statement or None) == (of_connection or None)
+
+
+def _names(region: Region, identities: Sequence[Sequence[Any]]) -> list[bytes] | None:
+    """The names of rows; None where only the database can say which one is meant."""
+    names = []
+    for one in identities:
+        name = region.identity.key(one)
+        if name is None:
+            return None
+        names.append(name)
+    return names
+
+
+def _key_words(region: Region, identities: Sequence[Sequence[Any]]) -> list[bytes] | None:
+    words: list[bytes] = []
     for one in identities:
         own = region.tagset.key_words(region.key_columns, one)
+        if own is None:
+            return None
+        words += own
+    return words
+
+
+# -- new rows ---------------------------------------------------------------------------------
+
+
+def _made(
+    context: Any,
+    found: private.Inserted,
+    plans: Plans,
+    engine: EngineInfo,
+    connection: Connection,
+) -> KeyedRows | None:
+    """The rows that an INSERT makes, which changes none that is there."""
+    if len(found.rows) * len(context.compiled_parameters) > _MOST_KEYS:
+        return None
+    rows = list(private.inserted_values(context, found))
+    source = plans.source(found.table, engine)
+    if source is not None and isinstance(source.space, AssociationSpace):
+        return _related(source.space, rows, engine, connection)
+    region = _region(found, plans, engine)
+    if region is None or not none_on(connection, engine, tables_of(region.mapper)):
+        return None
+    keys = [column.key for column in region.key_columns]
+    if not all(key in row for row in rows for key in keys):
+        return None
+    identities = [tuple(row[key] for key in keys) for row in rows]
+    if engine.dialect.name in _GENERATES and any(0 in one for one in identities):
+        return None
+    names, words = _names(region, identities), _key_words(region, identities)
+    if names is None:
+        return None
+    if words is not None:
+        unsent = dict.fromkeys(null_when_unsent(connection, engine, found.table) - found.named)
+        own = [word for row in rows for word in _words(region, {**unsent, **row})]
+        words = (
+            None if None in own else [*words, MEMBERS, *(word for word in own if word is not None)]
+        )
+    return KeyedRows(region, names, words, new=True)
+
+
+def _words(region: Region, row: Mapping[str, Any]) -> Iterator[bytes | None]:
+    """The tags that a new row gets beside its key's; None for each that is not known."""
+    for column in region.tagset.kept:
+        value: Any = INEXACT
+        if column.key in row and (row[column.key] is not None or column.nullable):
+            value = region.codec.stored(region.index[column], row[column.key])
+        yield None if value is INEXACT else region.tagset.tag(column, value)
+
+
+def _related(
+    space: AssociationSpace,
+    rows: Sequence[Mapping[str, Any]],
+    engine: EngineInfo,
+    connection: Connection,
+) -> KeyedRows | None:
+    """New rows of a table between two classes."""
+    if not none_on(connection, engine, (space.table,)):
+        return None
+    words: list[bytes] | None = []
+    for row in rows:
+        own = space.words(row)
         words = None if own is None or words is None else words + own
-    return KeyedRows(region, [name for name in names if name is not None], words)
+    return KeyedRows(space, (), words, new=True)
 
 
-def _region(found: private.ByKey, plans: Plans, engine: EngineInfo) -> Region | None:
+# -- the region -------------------------------------------------------------------------------
+
+
+def _region(
+    found: private.ByKey | private.Inserted, plans: Plans, engine: EngineInfo
+) -> Region | None:
     """The region whose rows are the table's, one by one; None where that is not all of it.
 
     Remembered by its class, held weakly: what a table is the key of must not lead to the table.
     """
+    changed = found.changed if isinstance(found, private.ByKey) else None
     kept = engine.reached.setdefault(found.table, {})
-    key = ("by key", found.changed)
+    key = ("by key", changed)
     state = (plans.version, len(found.table.metadata.tables))
     known = kept.get(key)
     if known is None or known[0] != state:
-        region = _sure_region(found, plans, engine)
+        source = plans.source(found.table, engine)
+        if source is None:
+            return None  # for now: its class may not be configured yet
+        region = _sure_region(found.table, source.region, changed, plans, engine)
         known = kept[key] = (state, None if region is None else weakref.ref(region.mapper))
     mapper: Mapper[Any] | None = None if known[1] is None else known[1]()
     return None if mapper is None else engine.region(mapper)
 
 
-def _sure_region(found: private.ByKey, plans: Plans, engine: EngineInfo) -> Region | None:
-    table = found.table
-    source = plans.source(table, engine)
-    region = None if source is None else source.region
+def _sure_region(
+    table: Table,
+    region: Region | None,
+    changed: frozenset[str] | None,
+    plans: Plans,
+    engine: EngineInfo,
+) -> Region | None:
+    """See `_region`; with None as `changed` for new rows, which nothing follows."""
     if region is None or not region.identity.negative_ok:
         return None  # a key may be written in several ways
     if list(table.primary_key.columns) != list(region.key_columns):
         return None
+    if changed is None:
+        return region
     telling = {*_keyish(table), *region.tagset.columns}
-    if any(column.key in found.changed or _follows(column) for column in telling):
+    if any(column.key in changed or _follows(column) for column in telling):
         return None
     followers = plans.of_tables(reached_by_delete((table,)), engine)
     return None if region.name in {one.name for one in followers} else region

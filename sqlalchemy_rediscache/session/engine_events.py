@@ -228,7 +228,7 @@ class EngineEvents:
             places = self._services.written_places(
                 info, region, session, schema_map, by_text=effects.by_text
             )
-            if keyed is None or region.name != keyed.region.name:
+            if keyed is None or region.name != keyed.space.name:
                 fresh.regions.update(places)
                 continue
             for place in places:
@@ -380,8 +380,9 @@ class EngineEvents:
 
 def _note_rows(writes: WriteSet, place: Place, keyed: KeyedRows) -> None:
     tags = writes.tag_writes(place)
-    tags.add(keyed.region.tagset.name, keyed.words)
-    tags.had.update(keyed.names)  # the others that they have are in their hashes
+    tags.add(keyed.space.tagset.name, keyed.words)
+    if not keyed.new and keyed.space.tagset.kept:
+        tags.had.update(keyed.names)  # the others that they have are in their hashes
     for name in keyed.names:
         writes.row(place, name, None)
 

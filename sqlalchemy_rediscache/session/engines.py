@@ -66,6 +66,8 @@ class EngineInfo:
         """Compiled for replay only, never sent: the dialect may not have connected yet."""
         self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
         """For each table when its triggers were last asked for, and whether it had none."""
+        self.without_default: dict[tuple[str | None, str], tuple[float, frozenset[str]]] = {}
+        """For each table when it was last asked for, the columns that have no default."""
         self.relations: dict[tuple[str | None, str], tuple[float, bool, bool]] = {}
         """For each name when the catalog was asked what it is, and the answer (see `relations`)."""
         self.reached: weakref.WeakKeyDictionary[Table, dict[Any, Any]] = weakref.WeakKeyDictionary()
@@ -186,6 +188,7 @@ class EngineInfo:
     def catalog_changed(self) -> None:
         """Forget what the catalog said: DDL was sent."""
         self.triggers.clear()
+        self.without_default.clear()
         self.relations.clear()
 
     def scopes(self) -> set[tuple[Any, Any]]:

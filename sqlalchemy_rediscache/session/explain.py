@@ -144,6 +144,8 @@ def _watched(watch: Watch, values: Mapping[str, Any]) -> str:
     tags = watch.tags(values)
     if not tags:
         return f"{watch.source.table}: any row"
+    if watch.members:
+        return f"{watch.source.table}: which rows there are"
     if tags == [NO_ROW]:
         return f"{watch.source.table}: no row"
     names = {place: column.name for column, place in tagset.columns.items()}

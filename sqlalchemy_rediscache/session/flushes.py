@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstanceState, Mapper, Session
 from .. import private
 from ..codec import INEXACT
 from ..keys import Place
+from ..models import tables_of
 from ..region import Region
 from ..write_path import RowWrite
 from .access import Services
@@ -93,7 +94,7 @@ class Flushes:
             connection = connections[0]
         else:
             connection = session.connection(bind_arguments={"mapper": mapper})
-        return none_on(connection, engine, mapper)
+        return none_on(connection, engine, tables_of(mapper))
 
 
 class _Kind(NamedTuple):

@@ -251,24 +251,25 @@ class Queries:
         unit = known_unit(session)
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
-        on: list[tuple[Place, bytes, Sequence[bytes]]] = [
+        on: list[tuple[Place, bytes, Sequence[bytes], bool]] = [
             (
                 engine.place(watch.source.space, namespace, schema_map),
                 watch.source.tagset.name,
                 tags,
+                watch.members,
             )
             for watch, tags in zip(plan.watches, tags_of, strict=True)
         ]
         if option.words:
-            on.append((self._services.named_tags, _NAMED, option.words))
+            on.append((self._services.named_tags, _NAMED, option.words, False))
         watched, lease, wait = [], True, True
-        for place, tagset, tags in on:
+        for place, tagset, tags, members in on:
             permit = self._permit(session, unit, engine, place, refresh=refresh)
             if permit is None:
                 return self._services.reason(session, unit, engine, place)
             lease, wait = lease and permit.lease, wait and permit.wait
             stamp = b"" if permit.stamp == b"?" else permit.stamp
-            watched.append(Watched(*place, tagset, tags, stamp))
+            watched.append(Watched(*place, tagset, tags, stamp, members))
         places = [
             engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
         ]

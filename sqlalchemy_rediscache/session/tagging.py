@@ -11,6 +11,7 @@ from sqlalchemy.orm.exc import UnmappedColumnError
 
 from ..codec import INEXACT
 from ..region import Region
+from ..tags import MEMBERS
 from ..write_path import TagWrites
 
 
@@ -76,6 +77,8 @@ def note_tags(
     for identity in identities:
         words = tagset.key_words(region.key_columns, identity)
         tags.add(tagset.name, words)
+    if deleted or state.key is None or len(identities) > 1:
+        tags.add(tagset.name, (MEMBERS,))
     if state.key is not None and columns:
         had = region.identity.key(state.key[1])
         if had is not None:

@@ -7,82 +7,104 @@ cached rows that a trigger changes are out-of-band writes, see docs/consistency.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapper
 
-from ..models import tables_of
 from .engines import EngineInfo
 
-_RECHECK = 60.0
+RECHECK = 60.0
 """Seconds for which an answer is good; DDL sent through the engine ends it at once."""
 
 
-def none_on(connection: Connection, engine: EngineInfo, mapper: Mapper[Any]) -> bool:
-    """Is the mapper's row stored as it is sent? False where that can't be told."""
+def none_on(connection: Connection, engine: EngineInfo, tables: Iterable[Table]) -> bool:
+    """Are rows of the tables stored as they are sent? False where that can't be told."""
     known = engine.triggers
     now = time.monotonic()
-    schema_map = connection.get_execution_options().get("schema_translate_map") or {}
-    for table in tables_of(mapper):
-        schema = schema_map.get(table.schema, table.schema)
+    for table in tables:
+        schema = schema_of(connection, table)
         key = (schema, table.name)
         answer = known.get(key)
-        if answer is None or now - answer[0] > _RECHECK:
+        if answer is None or now - answer[0] > RECHECK:
             answer = known[key] = (now, _ask(connection, table, schema))
         if not answer[1]:
             return False
     return True
 
 
+def schema_of(connection: Connection, table: Table) -> str | None:
+    """The schema that a connection has a table in."""
+    schema_map = connection.get_execution_options().get("schema_translate_map") or {}
+    found: str | None = schema_map.get(table.schema, table.schema)
+    return found
+
+
+def fetched(connection: Connection, query: str) -> Sequence[Any]:
+    """The rows that the catalog gives.
+
+    Straight to the driver: it is not the application's statement, and neither its listeners nor
+    its logs should see it as one.
+    """
+    raw = connection.connection.cursor()
+    try:
+        raw.execute(query)
+        return raw.fetchall()
+    finally:
+        raw.close()
+
+
 def _ask(connection: Connection, table: Table, schema: str | None) -> bool:
     query = _QUERIES.get(connection.dialect.name)
     if query is None:
         return False
-    # Straight to the driver: it is not the application's statement, and neither its listeners nor
-    # its logs should see it as one.
-    raw = connection.connection.cursor()
-    try:
-        raw.execute(query(connection, table, schema))
-        row = raw.fetchone()
-    finally:
-        raw.close()
-    return row is not None and row[0] is not None and int(row[0]) == 0
+    rows = fetched(connection, query(connection, table, schema))
+    return bool(rows) and rows[0][0] is not None and int(rows[0][0]) == 0
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _postgresql(connection: Connection, table: Table, schema: str | None) -> str:
+def named(connection: Connection, table: Table, schema: str | None) -> str:
+    """The name of a table, as a constant for PostgreSQL's catalog."""
     quote = connection.dialect.identifier_preparer.quote
-    name = ".".join(quote(part) for part in (schema, table.name) if part)
+    return literal(".".join(quote(part) for part in (schema, table.name) if part))
+
+
+def _postgresql(connection: Connection, table: Table, schema: str | None) -> str:
+    name = named(connection, table, schema)
     return (
-        f"SELECT CASE WHEN to_regclass({_literal(name)}) IS NULL THEN NULL ELSE "
+        f"SELECT CASE WHEN to_regclass({name}) IS NULL THEN NULL ELSE "
         "(SELECT count(*) FROM pg_catalog.pg_trigger"
-        f" WHERE tgrelid = to_regclass({_literal(name)}) AND NOT tgisinternal) + "
+        f" WHERE tgrelid = to_regclass({name}) AND NOT tgisinternal) + "
         "(SELECT count(*) FROM pg_catalog.pg_rewrite"
-        f" WHERE ev_class = to_regclass({_literal(name)}) AND rulename <> '_RETURN') END"
+        f" WHERE ev_class = to_regclass({name}) AND rulename <> '_RETURN') END"
     )
 
 
 def _sqlite(connection: Connection, table: Table, schema: str | None) -> str:
     quote = connection.dialect.identifier_preparer.quote
     place = f"{quote(schema)}." if schema else ""
-    named = f"type = 'trigger' AND lower(tbl_name) = lower({_literal(table.name)})"
+    named = f"type = 'trigger' AND lower(tbl_name) = lower({literal(table.name)})"
+    # a constraint ON CONFLICT REPLACE deletes rows that are in the way of others
+    replaces = (
+        f"lower(name) = lower({literal(table.name)}) AND lower(sql) LIKE '%conflict%replace%'"
+    )
     return (
         f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {named})"
         f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named})"
+        f" + (SELECT count(*) FROM {place}sqlite_master WHERE {replaces})"
     )
 
 
 def _mysql(connection: Connection, table: Table, schema: str | None) -> str:
-    where = _literal(schema) if schema else "DATABASE()"
+    where = literal(schema) if schema else "DATABASE()"
     return (
         "SELECT count(*) FROM information_schema.TRIGGERS"
-        f" WHERE EVENT_OBJECT_SCHEMA = {where} AND EVENT_OBJECT_TABLE = {_literal(table.name)}"
+        f" WHERE EVENT_OBJECT_SCHEMA = {where} AND EVENT_OBJECT_TABLE = {literal(table.name)}"
     )
 
 

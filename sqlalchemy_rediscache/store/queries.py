@@ -40,6 +40,7 @@ class Watched(NamedTuple):
         tagset: The columns that the tags are of.
         tags: The tags that matter; none when every row does.
         stamp: b"" or the stamp that must still be in force.
+        rows_apart: Rows of the result may be written without a change of what it depends on.
     """
 
     guard: bytes
@@ -47,6 +48,7 @@ class Watched(NamedTuple):
     tagset: bytes
     tags: Sequence[bytes]
     stamp: bytes
+    rows_apart: bool = False
 
     @property
     def tags_key(self) -> bytes:
@@ -117,6 +119,7 @@ class Keep:
         watched: The region.
         generation: The generation that `ask` reported.
         on: What it said the result depends on there.
+        rows_on: What must not have changed since for the rows to be kept.
         entry: The entry; None with regions that are not its home. With b"" as its value the lease
             is given back; with 0 as its TTL, too, what was there is left.
         field: The field of the rows.
@@ -127,6 +130,7 @@ class Keep:
     watched: Watched
     generation: bytes
     on: bytes
+    rows_on: bytes
     entry: KeptEntry | None
     field: bytes
     words_field: bytes
@@ -265,8 +269,9 @@ class QueryScripts:
             watched = one.watched
             entry = one.entry or KeptEntry(watched.guard, b"", 0, 0)
             names = [b"%b%b:%b" % (watched.prefix, one.generation, row.name) for row in one.rows]
-            arguments = [one.on, entry.value, integer(entry.ttl_ms), integer(entry.stale_ms),
-                         b"%d" % len(watched.tags), *watched.tags,
+            tags = () if watched.rows_apart else watched.tags
+            arguments = [one.on, one.rows_on, entry.value, integer(entry.ttl_ms),
+                         integer(entry.stale_ms), b"%d" % len(tags), *tags,
                          one.field, one.words_field]  # fmt: skip
             for row in one.rows:
                 arguments += (row.value, integer(row.ttl_ms), row.words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
@@ -145,6 +145,17 @@ def inserter(name: str, *, a: int) -> Role:
     def play(player: Player) -> None:
         with player.session() as session:
             session.add(player.model(id=player.keys[0], a=a, b=0))
+            session.commit()
+
+    return Role(name, play, writes=(0,))
+
+
+def bulk_inserter(name: str, *, a: int) -> Role:
+    """Makes the row, which is not there, by one INSERT that gives its key."""
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            session.execute(insert(player.model), [{"id": player.keys[0], "a": a, "b": 0}])
             session.commit()
 
     return Role(name, play, writes=(0,))

@@ -11,9 +11,9 @@ from sqlalchemy.orm import InstanceState
 
 from sqlalchemy_rediscache.query_path import QueryPath
 from sqlalchemy_rediscache.read_path import Permit
-from sqlalchemy_rediscache.session import flushes
+from sqlalchemy_rediscache.session import flushes, queries, tagging
 from sqlalchemy_rediscache.session.access import Services
-from sqlalchemy_rediscache.store import QueryScripts, Scripts
+from sqlalchemy_rediscache.store import QueryScripts, Scripts, Watched
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -176,6 +176,16 @@ def rows_read_after_stamps(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(QueryScripts, "ask", ask)
 
 
+def rows_kept_by_members(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Rows are kept while no row has come or gone, whatever was written to them."""
+    patch.setattr(queries, "Watched", lambda *fields: Watched(*fields[:5]))
+
+
+def members_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A row that comes or goes leaves queries alone that depend on which rows there are."""
+    patch.setattr(tagging, "MEMBERS", b"nobody")
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One safeguard, how to switch it off, and the scenario that misses it.
@@ -205,6 +215,10 @@ SAFEGUARDS = (
     Safeguard(tags_that_rows_get_unseen, "a row moves, its new box is asked for"),
     Safeguard(entries_of_any_time, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_beside_writers, "a row moves, its old box is asked for"),
+    Safeguard(
+        rows_kept_by_members, "rows change, which ones there are is asked for, nothing is cached"
+    ),
+    Safeguard(members_unseen, "a row comes, which ones there are is asked for"),
     Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
     Safeguard(fill_without_lease, "early load beside an update"),

@@ -43,6 +43,7 @@ class Book(Base):
     price: Mapped[int | None]
     author: Mapped[Author | None] = relationship(back_populates="books", viewonly=True)
     reviews: Mapped[list[Review]] = relationship(back_populates="book", viewonly=True)
+    reviewers: Mapped[list[Author]] = relationship(secondary="review", viewonly=True)
 
 
 class Review(Base):

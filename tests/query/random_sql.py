@@ -55,6 +55,7 @@ class RandomSelects:
             (2, self.of_cte),
             (1, self.recursive),
             (3, self.of_entities),
+            (3, self.of_keys),
             (1, self.eager),
         )
 
@@ -171,6 +172,35 @@ class RandomSelects:
             related = path.any if path.property.uselist else path.has
             statement = statement.where(related(self.condition(far, 1)))
         return self._filtered(statement, found)
+
+    def of_keys(self) -> Any:
+        """Entities, keys or counts, with other tables that name them by key; some use more."""
+        target, (other, name) = self.rng.choice(
+            (
+                (Author, (Review, "author_id")),
+                (Author, (Book, "author_id")),
+                (Book, (Review, "book_id")),
+                (Author, (Author, "boss_id")),
+            )
+        )
+        far = aliased(other) if other is target or self._chance(0.3) else other
+        own, others = self._columns_of(target), self._columns_of(far)
+        what = self.rng.choice((target, target, target, own[0].label("key"), func.count()))
+        statement: Any = select(what).select_from(target)
+        joined = self._named(others, name) == own[0]
+        if self._chance(0.2):
+            joined = and_(joined, self._atom([own[0], *others]))
+        statement = statement.join(far, joined, isouter=self._chance(0.2))
+        for _ in range(self.rng.choice((0, 1, 1, 2))):
+            statement = statement.where(self._atom([own[0], *(others if other is far else [])]))
+        if self._chance(0.2):
+            statement = statement.where(self._atom(own))
+        if what is not func.count and what is target and self._chance(0.2):
+            return statement.distinct()
+        if self._chance(0.2) and what is target:
+            order = self.rng.choice((own[:1], own))
+            return statement.order_by(*order).distinct().limit(self.rng.randint(1, 3))
+        return statement
 
     def eager(self) -> Any:
         """Entities with others loaded by a join, perhaps around a limited subquery."""

@@ -81,6 +81,8 @@ class RandomWrites:
                 "merge": lambda session: session.merge(model(**new)),
                 "insert": lambda session: session.execute(insert(model).values(new)),
                 "insert many": lambda session: session.execute(insert(model), [new]),
+                "insert values": lambda s: s.execute(insert(model).values([new])),
+                "insert without a key": lambda s: s.execute(insert(model), [_without_key(new)]),
                 "insert returning": lambda s: s.execute(insert(model).returning(model), [new]),
                 "core insert": lambda session: session.connection().execute(insert(table), new),
                 "bulk insert": lambda session: session.bulk_insert_mappings(model, [new]),
@@ -165,6 +167,10 @@ class RandomWrites:
         ).where(table.c.id == min(rows.by_table[table], default=0))
         names = ["id", *(column.key for column in others)]
         session.execute(insert(MODEL_OF[table]).from_select(names, source))
+
+
+def _without_key(new: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in new.items() if name != "id"}
 
 
 def _set(found: Any, values: dict[str, Any]) -> None:

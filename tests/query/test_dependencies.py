@@ -447,3 +447,44 @@ def test_types_that_compare_in_their_own_way_tag_nothing(type_: Any, precise: bo
     assert not isinstance(found, Refusal)
     ((_, ways),) = [(one.table, one.ways) for one in found]
     assert (ways is not None) == precise
+
+
+NAMED: Any = Author.name.label("n")
+BESIDE_KEY: dict[str, tuple[Any, int | None]] = {
+    "an entity": (select(Author), 4),
+    "its key": (select(Author.id), 0),
+    "a count": (select(func.count()).select_from(Author), 0),
+    "joined by key": (select(Author).join(Review, Review.author_id == Author.id), 4),
+    "joined by another": (select(Author).join(Review, Review.stars == Author.rank), 5),
+    "an alias": (select(aliased(Author)), 4),
+    "an alias, a condition": (select(OTHER.id).join(Author, Author.rank == OTHER.price), 1),
+    "a condition": (select(Author).where(Author.rank > 1), 5),
+    "a condition of the key": (select(Author).where(Author.id > 1), 4),
+    "an order": (select(Author).order_by(Author.id, Author.rank), 5),
+    "an order by name": (select(Author).order_by("rank"), None),
+    "an order by a label": (select(Author.id, NAMED).order_by(NAMED), 2),
+    "an order by a label, descending": (select(Author.id, NAMED).order_by(NAMED.desc()), 2),
+    "groups": (select(Author.id).group_by(Author.id, Author.code), 1),
+    "groups by a label": (select(Author.id, NAMED).group_by(Author.id, NAMED), 2),
+    "an aggregate": (select(func.max(Author.rank)), 1),
+    "a subquery": (select(Author.id).where(Author.books.any()), 0),
+    "loaded with it": (select(Author).options(joinedload(Author.boss)), 9),
+    "loaded with it, limited": (select(Author).options(joinedload(Author.books)).limit(1), 4),
+    "criteria": (
+        select(Author.id)
+        .select_from(Author)
+        .options(with_loader_criteria(Author, Author.rank > 1)),
+        1,
+    ),
+    "a union": (union(select(Author.id), select(Author.code)), 1),
+    "a CTE": (select(select(Author.id, Author.name).cte().c.id), 1),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_KEY)
+def test_what_is_used_beside_the_key(name: str) -> None:
+    """How often other columns of a table are rendered; not told where one may stand for more."""
+    statement, expected = BESIDE_KEY[name]
+    found = dependencies(statement, lambda column: True)
+    assert not isinstance(found, Refusal)
+    assert {one.beside_key for one in found if one.table is AUTHOR} == {expected}

@@ -62,7 +62,7 @@ class Query:
 
     Attributes:
         number: Its number, for the report.
-        statement: What is executed, or the collection's owner's key.
+        statement: What is executed, or a collection: its owner's key, less than 0 of many-to-many.
         tables: The tables that it reads.
         last: What the database gave last.
     """
@@ -76,14 +76,21 @@ class Query:
     def read(self, session: Session, *options: Any) -> Result:
         """Run it in a session."""
         if isinstance(self.statement, int):
-            owner = session.get(Author, self.statement, options=options)
-            if owner is None:
-                return Counter([NOBODY])
-            return Counter(repr(_plain(one, False)) for one in owner.books)
+            found = self._collection(session, options)
+            return Counter(
+                [NOBODY] if found is None else (repr(_plain(one, False)) for one in found)
+            )
         eager = bool(getattr(self.statement, "_with_options", ()))
         result = session.execute(self.statement.options(*options))
         rows = result.unique().all() if eager else result.all()
         return Counter(repr([_plain(one) for one in row]) for row in rows)
+
+    def _collection(self, session: Session, options: Any) -> Any:
+        if self.statement > 0:
+            author = session.get(Author, self.statement, options=options)
+            return None if author is None else author.books
+        book = session.get(Book, -self.statement, options=options)
+        return None if book is None else book.reviewers
 
     def truth(self, factory: Callable[[], Session]) -> Result:
         """What the database gives."""
@@ -144,12 +151,15 @@ class Whole:
     def _statement(self) -> Any:
         chance = self.rng.random()
         if chance < 0.1:
-            return self.rng.randint(1, 5)
+            return self.rng.choice((1, -1)) * self.rng.randint(1, 5)
         if chance < 0.2:
             return select(Author).where(Author.code == self.rng.randint(1, 5))
         if chance < 0.3:
             statement = select(Author).where(Author.rank == self.rng.randint(1, 5))
             return statement.options(selectinload(Author.books))
+        if chance < 0.36:
+            books = select(Book).where(Book.genre == self.rng.randint(1, 5))
+            return books.options(selectinload(Book.reviewers))
         return self.selects.statement()
 
     def remember(self) -> None:
@@ -157,12 +167,15 @@ class Whole:
         while True:
             statement = self._statement()
             tables = frozenset({TABLE_OF[Book]})
-            if not isinstance(statement, int):
+            if isinstance(statement, int):
+                if statement < 0:
+                    tables = frozenset(TABLES)
+            else:
                 found = dependencies(statement, lambda column: True)
                 assert not isinstance(found, Refusal), statement
                 tables = frozenset(one.table for one in found)
                 if statement._with_options:
-                    tables |= {TABLE_OF[Author], TABLE_OF[Book]}
+                    tables |= frozenset(TABLES)
             query = Query(self.counts["queries"], statement, tables, Counter())
             try:
                 query.last = query.truth(self.plain)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 
 from sqlalchemy_rediscache import CachePolicy
 from sqlalchemy_rediscache.keys import Keys
-from sqlalchemy_rediscache.models import Models
+from sqlalchemy_rediscache.models import Models, tables_of
 from sqlalchemy_rediscache.session.engines import EngineInfo
 from sqlalchemy_rediscache.session.triggers import none_on
 from tests.private.models import Base, Child, Dog, Parent
@@ -31,7 +31,7 @@ def is_as_sent(engine: Engine, model: Any) -> bool:
     """Are rows stored as they are sent, asked anew?"""
     info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
     with engine.connect() as connection:
-        return none_on(connection, info, inspect(model))
+        return none_on(connection, info, tables_of(inspect(model)))
 
 
 def test_a_trigger_is_seen(database: Database) -> None:
@@ -77,12 +77,12 @@ def test_answers_are_remembered(database: Database) -> None:
     Base.metadata.create_all(engine)
     info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
     with engine.connect() as connection:
-        assert none_on(connection, info, inspect(Parent))
+        assert none_on(connection, info, tables_of(inspect(Parent)))
         (key,) = info.triggers
         info.triggers[key] = (info.triggers[key][0], False)
-        assert not none_on(connection, info, inspect(Parent))
+        assert not none_on(connection, info, tables_of(inspect(Parent)))
         info.triggers.clear()
-        assert none_on(connection, info, inspect(Parent))
+        assert none_on(connection, info, tables_of(inspect(Parent)))
 
 
 def test_a_table_that_is_not_there(database: Database) -> None:

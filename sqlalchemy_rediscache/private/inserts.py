@@ -1,0 +1,95 @@
+"""What a compiled INSERT says of the rows that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Insert, Table
+from sqlalchemy.sql.elements import BindParameter
+
+from .rendering import hints, renders_itself
+from .sent import plain_statement, tables_written
+
+
+class Inserted(NamedTuple):
+    """An INSERT of rows, which touches none that is there."""
+
+    table: Table
+    rows: tuple[Mapping[str, str], ...]
+    """For each row of VALUES, by its columns' keys, the parameters that are stored as they are."""
+    named: frozenset[str]
+    """The keys of the columns that it says anything of; others have their defaults."""
+
+
+def inserted(compiled: Any) -> Inserted | None:
+    """The rows that a compiled INSERT makes; None of another statement.
+
+    None also of one that may do more: an upsert, ``OR REPLACE`` and other prefixes, rows of a
+    SELECT, expressions that write beside it.
+    """
+    statement = plain_statement(compiled.statement)
+    if not isinstance(statement, Insert) or compiled.ctes or renders_itself(statement):
+        return None
+    if statement._prefixes or statement._post_values_clause is not None or hints(statement):
+        return None
+    tables = list(tables_written(statement.table))
+    if statement.select is not None or len(tables) != 1 or tables[0] is None:
+        return None
+    given = [_by_key(one) for one in _given(compiled.compile_state)]
+    named = frozenset().union(compiled.column_keys or (), *given)
+    return Inserted(tables[0], tuple(_rows(compiled, tables[0], given)), named)
+
+
+def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]]:
+    """The values of each row that is about to be sent, by the columns' keys.
+
+    A column is missing whose value the database makes.
+    """
+    for given in context.compiled_parameters:
+        for row in found.rows:
+            yield {key: given[name] for key, name in row.items() if name in given}
+
+
+def _given(state: Any) -> Sequence[Mapping[Any, Any]]:
+    """What the statement itself gives, for each row of VALUES."""
+    rows: Sequence[Mapping[Any, Any]] = (state._dict_parameters or {},)
+    return state._multi_parameters if state._has_multi_parameters else rows
+
+
+def _by_key(values: Mapping[Any, Any]) -> Mapping[str, Any]:
+    return {one if isinstance(one, str) else one.key: value for one, value in values.items()}
+
+
+def _rows(
+    compiled: Any, table: Table, given: Sequence[Mapping[str, Any]]
+) -> Iterator[Mapping[str, str]]:
+    if not compiled.compile_state._has_multi_parameters:
+        yield dict(_known(compiled, table, given[0], ("{}",)))
+        return
+    for number in range(len(given)):
+        # The first row's defaults are named as those of a single one.
+        names = ("{}_m0", "{}") if number == 0 else (f"{{}}_m{number}",)
+        yield dict(_known(compiled, table, {}, names))
+
+
+def _known(
+    compiled: Any, table: Table, given: Mapping[str, Any], names: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """The columns whose values are plain parameters of the columns' own types."""
+    for column in table.c:
+        value = given.get(column.key)
+        if isinstance(value, BindParameter):
+            binds = [compiled.binds.get(value.key)]
+        else:  # a parameter within an expression may have any name, but is not made for a column
+            binds = [compiled.binds.get(one.format(column.key)) for one in names]
+            binds = [bind for bind in binds if _made_for_column(bind)]
+        for bind in binds:
+            if bind is not None and bind.type is column.type:
+                yield column.key, compiled.bind_names[bind]
+                break
+
+
+def _made_for_column(bind: Any) -> bool:
+    """Did the compiler make a parameter for a column's value, and not the application?"""
+    return getattr(bind, "_is_crud", False) is True

@@ -1,0 +1,260 @@
+"""Bulk INSERT of rows with their keys: rows that are there stay cached, not what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from sqlalchemy_rediscache import CacheMixin, from_cache
+from tests.fix_caches import CacheMaker
+from tests.integration.library import Author, Book, Tag, book_tag, populated
+from tests.integration.stage import Count, Stage
+from tests.servers import Database
+
+Write = Callable[[Session], Any]
+AUTHORS: Any = Author.__table__
+NEW = {"id": 5, "name": "eve", "email": "eve@x", "country": "it", "boss_id": 2}
+MORE = {"id": 6, "name": "fay", "email": "fay@x", "country": "it", "boss_id": 2}
+
+
+@pytest.fixture
+def stage(database: Database, make_cache: CacheMaker) -> Stage:
+    """The library."""
+    return populated(database, make_cache())
+
+
+def look(session: Session) -> dict[str, Any]:
+    """Rows that are there or not, lookups by a unique column, queries by a tag and of the table."""
+
+    def names(*where: Any) -> list[str]:
+        statement = select(Author.name).where(*where).order_by(Author.id)
+        return list(session.scalars(statement.options(from_cache())))
+
+    found: dict[str, Any] = {}
+    for number in range(1, 8):
+        author = session.get(Author, number)
+        found[f"author {number}"] = author and author.name
+    for email in ("ann@x", "eve@x", "dot@x", "gil@x"):
+        author = session.scalars(select(Author).where(Author.email == email)).one_or_none()
+        found[email] = author and author.name
+    for boss in (1, 2):
+        found[f"below {boss}"] = names(Author.boss_id == boss)
+    found["below none"] = names(Author.boss_id.is_(None))
+    count = select(func.count()).select_from(Author).options(from_cache())
+    found["count"] = session.scalar(count)
+    for number in range(1, 4):
+        found[f"books of {number}"] = [one.title for one in session.get_one(Author, number).books]
+        found[f"tags of {number}"] = [one.name for one in session.get_one(Book, number).tags]
+    return found
+
+
+def counted(stage: Stage) -> tuple[dict[str, Any], Count]:
+    """What is there, by the cache, and what it took."""
+    with stage.counting() as count, stage.Session() as session:
+        found = look(session)
+    return found, count
+
+
+def warmed(stage: Stage) -> None:
+    """Have all of `look` come from the cache."""
+    for _ in range(9):  # a snapshot is served of regions alone whose stamp was known before it
+        if counted(stage)[1].selects == 0:
+            return
+    pytest.fail("it does not become warm")
+
+
+def right(stage: Stage) -> Count:
+    """What the cache gives is what the database has."""
+    found, count = counted(stage)
+    with stage.Plain() as session:
+        assert found == look(session)
+    return count
+
+
+PRECISE: dict[str, tuple[Write, int]] = {
+    "one": (lambda s: s.execute(insert(Author), [NEW]), 1),
+    "many": (lambda s: s.execute(insert(Author), [NEW, MORE]), 2),
+    "values": (lambda s: s.execute(insert(Author).values(NEW)), 1),
+    "values of many": (lambda s: s.execute(insert(Author).values([NEW, MORE])), 2),
+    "core": (lambda s: s.connection().execute(insert(AUTHORS), NEW), 1),
+    "core, many": (lambda s: s.connection().execute(insert(AUTHORS), [NEW, MORE]), 2),
+    "returning": (lambda s: s.scalars(insert(Author).returning(Author), [NEW, MORE]).all(), 2),
+    "mappings": (lambda s: s.bulk_insert_mappings(Author, [NEW]), 1),
+    "objects": (lambda s: s.bulk_save_objects([Author(**NEW), Author(**MORE)]), 2),
+    "a tag that is not sent": (
+        lambda s: s.execute(insert(Author), [{"id": 5, "name": "eve", "email": "eve@x"}]),
+        1,
+    ),
+    "a tag that is None": (lambda s: s.execute(insert(Author), [NEW | {"boss_id": None}]), 1),
+    "some values as parameters": (
+        lambda s: s.connection().execute(
+            insert(AUTHORS).values(boss_id=2), [{"id": 5, "name": "eve", "email": "eve@x"}]
+        ),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("way", PRECISE)
+def test_what_new_rows_concern_is_loaded_again(stage: Stage, way: str) -> None:
+    """Absences of the keys, the new rows' tags, counts; all else comes from the cache."""
+    warmed(stage)
+    write, rows = PRECISE[way]
+    with stage.Session.begin() as session:
+        write(session)
+    count = right(stage)
+    # the rows, the lookup by the new e-mail, the authors below the boss, the count
+    assert count.selects == rows + 3, count.statements
+    warmed(stage)
+
+
+def test_an_insert_of_nothing_known_keeps_the_rows(stage: Stage) -> None:
+    """Where a tag is made by the database all queries by tags end, and the rows stay."""
+    warmed(stage)
+    with stage.Session.begin() as session:
+        values = {**NEW, "boss_id": select(func.min(AUTHORS.c.id)).scalar_subquery()}
+        session.connection().execute(insert(AUTHORS).values(values))
+    count = right(stage)
+    # the row; four lookups by e-mail, three queries by the boss; the count
+    assert count.selects == 9, count.statements
+
+
+def test_rows_between_two_classes(stage: Stage) -> None:
+    """A bulk insert into a many-to-many table ends the collections of its rows."""
+    warmed(stage)
+    with stage.Session.begin() as session:
+        session.execute(
+            insert(book_tag), [{"book_id": 2, "tag_id": 3}, {"book_id": 4, "tag_id": 1}]
+        )
+    count = right(stage)
+    assert count.selects == 1, count.statements
+
+
+FALLBACKS: dict[str, Write] = {
+    "without a key": lambda s: s.execute(insert(Author), [{"name": "gil", "email": "gil@x"}]),
+    "key by an expression": lambda s: s.execute(
+        insert(Author).values(id=literal(2) + 3, name="eve", email="eve@x")
+    ),
+    "of a select": lambda s: s.execute(
+        insert(Author).from_select(["id", "name"], select(Author.id + 4, Author.name))
+    ),
+    "prefix": lambda s: s.execute(
+        insert(Author).prefix_with("OR REPLACE", dialect="sqlite").values(NEW | {"email": "dot@x"})
+    ),
+    "upsert": lambda s: s.execute(_upsert(s, NEW | {"email": "ann@x"})),
+}
+
+
+def _upsert(session: Session, values: dict[str, Any]) -> Any:
+    postgres = session.get_bind().dialect.name == "postgresql"
+    made: Any = (postgresql if postgres else sqlite).insert(Author).values(values)
+    return made.on_conflict_do_update(index_elements=["email"], set_={"name": "other"})
+
+
+@pytest.mark.parametrize("way", FALLBACKS)
+def test_what_is_not_sure_empties_the_region(stage: Stage, way: str) -> None:
+    """Every row and query is as the database has it."""
+    if way == "prefix" and not stage.is_sqlite:
+        pytest.skip("SQLite's words")
+    if way == "without a key":
+        stage.behind("UPDATE author SET id = id")
+        with stage.Plain.begin() as session:  # the next keys are those that are asked for
+            if not stage.is_sqlite:
+                session.execute(select(func.setval("author_id_seq", 4)))
+    warmed(stage)
+    with stage.Session.begin() as session:
+        FALLBACKS[way](session)
+    right(stage)
+
+
+def test_a_trigger_may_write_more(stage: Stage) -> None:
+    """Where the table has a trigger, rows that are there may have been written."""
+    if not stage.is_sqlite:
+        pytest.skip("one database is enough")
+    warmed(stage)
+    stage.behind(
+        "CREATE TRIGGER rename AFTER INSERT ON author "
+        "BEGIN UPDATE author SET name = 'other' WHERE id = 1; END"
+    )
+    with stage.Session.begin() as session:
+        session.execute(insert(Author), [NEW])
+    right(stage)
+
+
+def test_a_rollback_changes_nothing(stage: Stage) -> None:
+    """Rows that are not there after all stay absent."""
+    warmed(stage)
+    with stage.Session() as session:
+        session.execute(insert(Author), [NEW])
+        session.rollback()
+    right(stage)
+
+
+class Base(DeclarativeBase):
+    """Of a table that the metadata does not tell all of."""
+
+
+class Slot(CacheMixin, Base):
+    """Its place is one row's alone: a new one throws out whoever has it."""
+
+    __tablename__ = "slot"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int]
+    kind: Mapped[int | None] = mapped_column(index=True)
+
+
+TABLE = "CREATE TABLE slot (id INTEGER PRIMARY KEY, place INTEGER NOT NULL{}, kind INTEGER{})"
+
+
+@pytest.mark.databases("sqlite")
+def test_a_row_that_is_in_the_way_is_deleted(database: Database, make_cache: CacheMaker) -> None:
+    """SQLite's ON CONFLICT REPLACE of a constraint is seen, though the model does not tell."""
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql(TABLE.format(" UNIQUE ON CONFLICT REPLACE", ""))
+    stage = Stage(database, make_cache(), Base.metadata)
+    for number in (1, 2):
+        with stage.Session.begin() as session:
+            session.execute(insert(Slot), [{"id": number, "place": 1}])
+        stage.warm(Slot, number, number)
+    with stage.Session() as session:
+        assert session.get(Slot, 1) is None
+        assert session.get_one(Slot, 2).place == 1
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("server", ["7", "NULL"])
+def test_a_default_that_the_model_does_not_tell(
+    database: Database, make_cache: CacheMaker, server: str
+) -> None:
+    """What a new row gets that the statement does not say, the catalog may know."""
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql(TABLE.format("", f" DEFAULT {server}"))
+    stage = Stage(database, make_cache(), Base.metadata)
+
+    def kinds(session: Session) -> list[Any]:
+        by = select(Slot.id).order_by(Slot.id).options(from_cache())
+        wheres = (Slot.kind == 7, Slot.kind.is_(None))
+        return [session.scalars(by.where(where)).all() for where in wheres]
+
+    for number in range(1, 6):
+        with stage.Session.begin() as session:
+            session.execute(insert(Slot), [{"id": number, "place": number}])
+        with stage.Session() as session, stage.Plain() as plain:
+            assert kinds(session) == kinds(plain)
+
+
+def test_more_rows_than_are_worth_it(stage: Stage) -> None:
+    """An insert of thousands of rows empties the region."""
+    warmed(stage)
+    many = [{"id": number, "name": "many"} for number in range(5, 1200)]
+    with stage.Session.begin() as session:
+        session.execute(insert(Author), many)
+    assert right(stage).selects > 10
+    with stage.Session() as session:
+        assert session.get_one(Author, 1199).name == "many"
+    assert session.get(Tag, 1) is not None
