@@ -10,7 +10,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqlalchemy_rediscache import RedisCache
 from sqlalchemy_rediscache.testing import audit
-from tests.differential.models import Base
+from tests.differential.models import Base, book_label
 from tests.differential.side import Side
 from tests.differential.values import COLUMNS, MODELS, Model, key_of, key_values
 from tests.servers import Database
@@ -95,6 +95,8 @@ class Twins:
                     connection.execute(table.delete())
                 for model in _ORDER:
                     _seed(connection, model, rows)
+                for book, label in ((1, 1), (2, 1), (2, 2))[: rows]:
+                    connection.execute(insert(book_label).values(book_id=book, label_id=label))
         self.cache.clear()
 
     def warm(self, some: Sequence[Model] = MODELS) -> None:
