@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from sqlalchemy.orm import UserDefinedOption
@@ -57,6 +57,11 @@ class CacheOption(UserDefinedOption):
     def plain(self) -> CacheOption:
         """The same without what is meant for one statement alone."""
         return CacheOption(self.mode, self.ttl) if self.name else self
+
+
+def only_ask(options: Iterable[Any]) -> bool:
+    """Is a cached answer all that options ask for?"""
+    return all(isinstance(one, CacheOption) and one.mode == "cache" for one in options)
 
 
 def from_cache(

@@ -396,3 +396,35 @@ def test_rows_without_the_only_entity(factory: sessionmaker[Session]) -> None:
         with factory() as session:
             found = session.scalars(joined.options(from_cache())).all()
             assert [None if book is None else book.id for book in found] == [1, None]
+
+
+def test_objects_of_a_cached_result_remember_its_options(
+    factory: sessionmaker[Session],
+) -> None:
+    """They hand them on to what they load, as those that the database gave do."""
+    statement = select(Book).where(Book.writer_id == 1).options(from_cache())
+    for _ in range(2):
+        with factory() as session:
+            book = session.scalars(statement).one()
+            assert inspect(book).load_options == statement._with_options
+            writer = book.writer
+            assert inspect(writer).load_options == statement._with_options
+            relation = inspect(Book).relationships["writer"]
+            path = inspect(book).load_path[relation] + inspect(Writer)._path_registry
+            assert inspect(writer).load_path == path
+
+
+def test_objects_of_a_cached_result_are_refreshed_from_the_cache(
+    factory: sessionmaker[Session], cache: RedisCache
+) -> None:
+    """That they remember an option of the cache does not keep them from it."""
+    statement = select(Writer).where(Writer.name == "ann").options(from_cache())
+    with factory() as session:
+        session.scalars(statement).one()
+    with factory() as session:
+        writer = session.scalars(statement).one()
+        session.commit()
+        before = cache.stats()
+        assert writer.name == "ann"
+        assert cache.stats().hits == before.hits + 1
+        assert inspect(writer).load_options == statement._with_options
