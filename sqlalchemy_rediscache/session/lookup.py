@@ -72,7 +72,8 @@ class Lookups:
         access = self._services.reading(session, mapper, unit)
         if access is None or not self._plain(session, access, parent):
             return None
-        load_path, options = private.path_of(mapper), ()
+        load_path = private.path_of(mapper)
+        options: tuple[Any, ...] = ()
         if parent is not None:
             relationship = self._relationship(parent, mapper)
             if relationship is None:

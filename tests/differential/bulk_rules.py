@@ -12,9 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tests.differential.conditions import Condition, conditions
-from tests.differential.models import Author, Base, Book, Item, Label, Lamp, Shelf, book_label
+from tests.differential.models import Author, Book, Item, Label, Lamp, Shelf, book_label
 from tests.differential.side import Side
-from tests.differential.stage import Stage, models, numbers, possible, repr_of_key, who
+from tests.differential.stage import Stage, numbers, possible, repr_of_key, who
 from tests.differential.statements import keys_of
 from tests.differential.values import COLUMNS, MODELS, Model, key_values
 
@@ -53,6 +53,9 @@ def changes(draw: Any, model: Model, *, most: int = 2) -> dict[str, Any]:
     return {name: draw(st.sampled_from(known[name])) for name in draw(names)}
 
 
+Rows = list[dict[str, Any]]
+
+
 def _ordered(found: Any) -> Any:
     """What RETURNING gave: the database gives no order."""
     return sorted(found, key=lambda one: repr_of_key(one) or repr(one))
@@ -70,17 +73,26 @@ def _returned(session: Session, statement: Any, model: Any, how: str, **options:
     return result.rowcount
 
 
-def _upsert(session: Session, model: Any, values: dict[str, Any]) -> Any:
+def _conflicting(session: Session, model: Any, rows: Rows) -> Any:
+    """An insert of the database's own kind, which can do something else where a row is there."""
     dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}[session.get_bind().dialect.name]
-    keys = [one.key for one in keys_of(model)]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    made = dialect.insert(model).values(values)
-    return made.on_conflict_do_update(index_elements=keys_of(model), set_=rest)
+    return dialect.insert(model).values(rows[0])
+
+
+def _upsert(session: Session, model: Any, rows: Rows) -> Any:
+    keys = keys_of(model)
+    named = {one.key for one in keys}
+    rest = {name: value for name, value in rows[0].items() if name not in named}
+    made = _conflicting(session, model, rows)
+    return made.on_conflict_do_update(index_elements=keys, set_=rest)
+
+
+def _done(session: Session, statement: Any, rows: Any = None) -> None:
+    """Execute a statement that gives nothing to compare."""
+    session.execute(statement, rows)
 
 
 # -- inserts of some rows: an operation for each way ------------------------------------------
-
-Rows = list[dict[str, Any]]
 
 
 def _core_insert(session: Session, model: Any, rows: Rows) -> Any:
@@ -96,8 +108,8 @@ def _insert_from_select(session: Session, model: Any, rows: Rows) -> Any:
 
 
 INSERTS: Mapping[str, Callable[[Session, Any, Rows], Any]] = {
-    "many": lambda session, model, rows: session.execute(insert(model), rows) and None,
-    "values": lambda session, model, rows: session.execute(insert(model).values(rows)) and None,
+    "many": lambda session, model, rows: _done(session, insert(model), rows),
+    "values": lambda session, model, rows: _done(session, insert(model).values(rows)),
     "returning": lambda session, model, rows: _ordered(
         session.scalars(insert(model).returning(model), rows)
     ),
@@ -107,15 +119,13 @@ INSERTS: Mapping[str, Callable[[Session, Any, Rows], Any]] = {
     "mappings": lambda session, model, rows: session.bulk_insert_mappings(inspect(model), rows),
     "Core": _core_insert,
     "from select": _insert_from_select,
-    "or nothing": lambda session, model, rows: (
-        session.execute(_upsert(session, model, rows[0]).on_conflict_do_nothing()) and None
+    "or nothing": lambda session, model, rows: _done(
+        session, _conflicting(session, model, rows).on_conflict_do_nothing()
     ),
-    "upsert": lambda session, model, rows: (
-        session.execute(_upsert(session, model, rows[0])) and None
-    ),
+    "upsert": lambda session, model, rows: _done(session, _upsert(session, model, rows)),
     "upsert, returning": lambda session, model, rows: _ordered(
         session.scalars(
-            _upsert(session, model, rows[0]).returning(model),
+            _upsert(session, model, rows).returning(model),
             execution_options={"populate_existing": True},
         )
     ),
@@ -134,7 +144,7 @@ def _core_update(session: Session, model: Any, rows: Rows) -> Any:
 
 
 UPDATES: Mapping[str, Callable[[Session, Any, Rows], Any]] = {
-    "many": lambda session, model, rows: session.execute(update(model), rows) and None,
+    "many": lambda session, model, rows: _done(session, update(model), rows),
     "mappings": lambda session, model, rows: session.bulk_update_mappings(inspect(model), rows),
     "objects": lambda session, model, rows: session.bulk_save_objects(
         [session.merge(model(**row)) for row in rows]
@@ -214,9 +224,7 @@ class BulkRules(Stage):
                     return query.delete(synchronize_session=synchronize)
                 return query.update(values, synchronize_session=synchronize)
             if how.startswith("Core"):
-                made: Any = (
-                    update(table).values(named) if how == "Core update" else delete(table)
-                )
+                made: Any = update(table).values(named) if how == "Core update" else delete(table)
                 return session.connection().execute(made.where(*where)).rowcount
             statement: Any = update(model).values(values) if how == "update" else delete(model)
             result: Any = session.execute(statement.where(*where), execution_options=options)

@@ -103,6 +103,4 @@ def conditions(model: Model) -> st.SearchStrategy[Condition]:
         st.lists(either, min_size=2, max_size=3),
     )
     negated = leaves.map(lambda one: Condition("not", (one,)))
-    return st.one_of(
-        simple, simple, simple, leaves, compound, negated, st.just(Condition("and"))
-    )
+    return st.one_of(simple, simple, simple, leaves, compound, negated, st.just(Condition("and")))

@@ -130,7 +130,7 @@ class Book(CacheMixin, Base):
     author: Mapped[Author | None] = relationship(back_populates="books")
     publisher: Mapped[Publisher | None] = relationship(back_populates="books", lazy="joined")
     labels: Mapped[list[Label]] = relationship(
-        secondary=lambda: book_label, back_populates="books", order_by="Label.id"
+        secondary="book_label", back_populates="books", order_by="Label.id"
     )
 
 
@@ -149,12 +149,12 @@ class Label(CacheMixin, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str | None] = mapped_column(String(8), unique=True)
     books: WriteOnlyMapped[Book] = relationship(
-        secondary=lambda: book_label, back_populates="labels", passive_deletes=True
+        secondary="book_label", back_populates="labels", passive_deletes=True
     )
 
 
 class Shelf(CacheMixin, Base):
-    """A unique column, a collection in an order that the database deletes and moves, an eager one."""
+    """A unique column, collections in an order, one that the database deletes, an eager one."""
 
     __tablename__ = "shelf"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -14,7 +14,7 @@ from sqlalchemy_rediscache import from_cache, refresh_cache, skip_cache
 from tests.differential.conditions import conditions
 from tests.differential.models import Author, Book, Country, Item, Label, Publisher, Shelf
 from tests.differential.side import Side
-from tests.differential.stage import Stage, few, possible, who
+from tests.differential.stage import Operation, Stage, few, possible, who
 from tests.differential.statements import SHAPES, Question, keys_of
 from tests.differential.twins import Pair
 from tests.differential.values import MODELS, OPTIONS, Model
@@ -94,6 +94,10 @@ def asked(session: Session, question: Question, way: Callable[..., Any], how: st
     return way(session, statement, question, execution_options=options)
 
 
+def _asking(question: Question, way: Callable[..., Any] = _all, how: str = "cache") -> Operation:
+    return lambda side, _: asked(side.session, question, way, how)
+
+
 _LEGACY: Mapping[str, Callable[[Any], Any]] = {
     "all": lambda query: query.all(),
     "first": lambda query: query.first(),
@@ -132,7 +136,7 @@ class QueryRules(Stage):
         for question in some:
             pair = Pair(self.twins.cached, self.twins.plain)
             try:
-                pair.do(lambda side, _, one=question: asked(side.session, one, _all, "cache"))
+                pair.do(_asking(question))
             finally:
                 pair.close()
 
@@ -152,7 +156,7 @@ class QueryRules(Stage):
         if anew:
             self.end_reading(pair)
         self._remember(question)
-        self.read(pair, lambda side, _: asked(side.session, question, way, how))
+        self.read(pair, _asking(question, way, how))
 
     @rule(pair=who, some=st.lists(few, min_size=1, max_size=3), way=st.sampled_from(WAYS),
           how=st.sampled_from(_HOW), anew=st.booleans())  # fmt: skip
@@ -163,9 +167,7 @@ class QueryRules(Stage):
             if anew:
                 self.end_reading(pair)
             question = self.questions[-1 - number % len(self.questions)]
-            self.read(
-                pair, lambda side, _, one=question: asked(side.session, one, way, how)
-            )
+            self.read(pair, _asking(question, way, how))
 
     @rule(pair=who, anew=st.booleans())
     @possible
@@ -174,7 +176,7 @@ class QueryRules(Stage):
         if anew:
             self.end_reading(pair)
         for question in self.questions:
-            self.read(pair, lambda side, _, one=question: asked(side.session, one, _all, "cache"))
+            self.read(pair, _asking(question))
 
     @rule(pair=who, model=st.sampled_from([Shelf, Label]), code=st.sampled_from(["aa", "bb", "cc"]),
           choice=st.none() | few, legacy=st.booleans())  # fmt: skip

@@ -121,7 +121,7 @@ class SessionRules(Stage):
     @possible
     def look_anew(self, pair: int, wanted: list[tuple[Any, int]]) -> None:
         """Look rows up in a new session."""
-        self.pairs[pair].wrote = False
+        self.pairs[pair].writes = 0
         self.pairs[pair].handles.clear()
 
         def operation(side: Side, _: int) -> Any:
@@ -148,7 +148,7 @@ class SessionRules(Stage):
             return found if again else None
 
         self.write(pair, operation)
-        self.pairs[pair].wrote = False
+        self.pairs[pair].writes = 0
 
     @rule(pair=who, number=few, which=few)
     @possible
@@ -186,7 +186,7 @@ class SessionRules(Stage):
     @possible
     def reopen(self, pair: int, expire_on_commit: bool) -> None:
         """Close the session and begin with a new one."""
-        self.pairs[pair].wrote = False
+        self.pairs[pair].writes = 0
 
         def operation(side: Side, _: int) -> None:
             side.session.close()
@@ -277,33 +277,25 @@ class SessionRules(Stage):
         """Send what is pending."""
         self.read(pair, lambda side, _: side.session.flush())
 
-    def _commit(self, pair: int) -> None:
-        def operation(side: Side, _: int) -> None:
-            side.savepoints = []
-            side.session.commit()
-
-        self.read(pair, operation)
-        self.pairs[pair].wrote = False
-
     @rule(pair=who)
     @possible
     def commit(self, pair: int) -> None:
         """Commit."""
-        self._commit(pair)
+        self.commit_pair(pair)
 
     @precondition(lambda self: any(pair.wrote for pair in self.pairs))
     @rule()
     @possible
     def commit_the_writer(self) -> None:
         """Commit what was written: often, so that others meet it."""
-        self._commit(0 if self.pairs[0].wrote else 1)
+        self.commit_pair(0 if self.pairs[0].wrote else 1)
 
     @precondition(lambda self: any(pair.wrote for pair in self.pairs))
     @rule(warm=st.booleans())
     @possible
     def commit_and_look(self, warm: bool) -> None:
         """Commit what was written, and have others read it."""
-        self._commit(0 if self.pairs[0].wrote else 1)
+        self.commit_pair(0 if self.pairs[0].wrote else 1)
         if warm:
             self.twins.warm()
         self.others_look()
@@ -318,13 +310,15 @@ class SessionRules(Stage):
             side.session.rollback()
 
         self.read(pair, operation)
-        self.pairs[pair].wrote = False
+        self.pairs[pair].writes = 0
 
     @rule(pair=who)
     @possible
     def save(self, pair: int) -> None:
         """Begin a savepoint."""
-        self.write(pair, lambda side, _: side.savepoints.append(side.session.begin_nested()))
+        needs(not self.pairs[1 - pair].wrote)
+        self.read(pair, lambda side, _: side.savepoints.append(side.session.begin_nested()))
+        self.pairs[pair].writes += 1
 
     @precondition(lambda self: any(pair.plain.savepoints for pair in self.pairs))
     @rule(pair=who, keep=st.booleans())

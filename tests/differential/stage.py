@@ -63,10 +63,14 @@ class Stage(RuleBasedStateMachine):
         gc.disable()
         self.events = InstanceEvents(as_sqlalchemy=self.as_sqlalchemy)
         self.pairs: list[Pair] = []
+        self.patience = 0
+        """After how many writes there is a commit, if no rule comes before."""
 
-    @initialize(rows=st.sampled_from([3, 3, 3, 1]), warm=st.booleans())
-    def begin(self, rows: int, warm: bool) -> None:
+    @initialize(rows=st.sampled_from([3, 3, 3, 1]), warm=st.booleans(),
+                patience=st.sampled_from([1, 2, 4, 100]))  # fmt: skip
+    def begin(self, rows: int, warm: bool, patience: int) -> None:
         """Begin with rows, in the cache or not."""
+        self.patience = patience
         self.twins.reset(rows)
         if warm:
             self.twins.warm()
@@ -93,8 +97,21 @@ class Stage(RuleBasedStateMachine):
     def write(self, pair: int, operation: Operation) -> None:
         """Have a pair do what may write: one pair at a time, or they would wait for each other."""
         needs(not self.pairs[1 - pair].wrote)
-        self.pairs[pair].wrote = True
         self.pairs[pair].do(operation)
+        self.pairs[pair].writes += 1
+        if self.pairs[pair].writes >= self.patience:
+            self.commit_pair(pair)
+            self.others_look()
+
+    def commit_pair(self, pair: int) -> None:
+        """Commit what a pair has written, if anything."""
+
+        def operation(side: Side, _: int) -> None:
+            side.savepoints = []
+            side.session.commit()
+
+        self.read(pair, operation)
+        self.pairs[pair].writes = 0
 
     def end_reading(self, pair: int) -> None:
         """End a transaction that has written nothing: within it there is a snapshot perhaps."""

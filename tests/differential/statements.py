@@ -121,7 +121,8 @@ def _limited(model: Any, where: Condition, number: int) -> Any:
 
 
 def _columns(model: Any, where: Condition, number: int) -> Any:
-    names = sorted(values_of(model))
+    keys = {one.key for one in keys_of(model)}  # a column that is selected twice is not cached
+    names = [name for name in sorted(values_of(model)) if name not in keys]
     value = getattr(model, names[number % len(names)])
     return (
         select(*keys_of(model), value, value.label("again"), literal(7).label("seven"))
@@ -199,7 +200,7 @@ def _criteria(model: Any, where: Condition, number: int) -> Any:
 
 
 def _bundled(model: Any, where: Condition, number: int) -> Any:
-    bundle: Any = Bundle("both", keys_of(model)[0], _tag(model, number))
+    bundle: Any = Bundle("both", keys_of(model)[0], getattr(model, max(values_of(model))))
     chosen = case((where.of(model), 1), else_=0).label("chosen")
     return select(bundle, chosen).order_by(*keys_of(model))
 
@@ -217,8 +218,10 @@ def _parameter(model: Any, where: Condition, number: int) -> Any:
 
 
 def _not_repeatable(model: Any, where: Condition, number: int) -> Any:
-    return select(*keys_of(model), func.now() == func.now()).where(where.of(model)).order_by(
-        *keys_of(model)
+    return (
+        select(*keys_of(model), func.now() == func.now())
+        .where(where.of(model))
+        .order_by(*keys_of(model))
     )
 
 
@@ -273,8 +276,11 @@ def _eager_shelf(model: Any, where: Condition, number: int) -> Any:
 
 
 def _labelled(model: Any, where: Condition, number: int) -> Any:
-    return select(Book, Label.code).join(Book.labels).where(where.of(Label)).order_by(
-        Book.id, Label.id
+    return (
+        select(Book, Label.code)
+        .join(Book.labels)
+        .where(where.of(Label))
+        .order_by(Book.id, Label.id)
     )
 
 

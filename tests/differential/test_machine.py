@@ -51,7 +51,6 @@ def run(make_cache: CacheMaker) -> Run:
         stats = twins.cache.stats()
         assert stats.hits - twins.warming > examples, "a machine that hits nothing shows nothing"
         assert stats.query_hits > examples
-        print(stats)
         assert stats.corrupt == stats.errors == 0
 
     return run

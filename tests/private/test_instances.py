@@ -209,7 +209,7 @@ def test_the_path_of_a_lazy_load_from_an_object_with_options(session: Session) -
     child: Any = session.scalars(statement).first()
     target = child.parent
     relationship = inspect(Child).relationships["parent"]
-    path = private.path_through(inspect(child), relationship, relationship.entity)
+    path = private.path_through(inspect(child), relationship, inspect(Parent))
     assert inspect(target).load_path == path
     assert inspect(target).load_options == inspect(child).load_options != ()
 
