@@ -11,11 +11,10 @@ from sqlalchemy import bindparam, delete, func, insert, inspect, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from tests.differential.conditions import Condition, conditions
+from tests.differential.conditions import Condition, conditions, keys_of
 from tests.differential.models import Author, Book, Item, Label, Lamp, Shelf, book_label
 from tests.differential.side import Side
 from tests.differential.stage import Stage, numbers, possible, repr_of_key, who
-from tests.differential.statements import keys_of
 from tests.differential.values import COLUMNS, MODELS, Model, key_values
 
 SINGLE: tuple[Model, ...] = tuple(one for one in MODELS if len(inspect(one).tables) == 1)

@@ -65,12 +65,17 @@ def values_of(model: Model) -> dict[str, tuple[Any, ...]]:
 
 
 def tag_columns(model: Model) -> list[str]:
-    """The columns of keys, foreign keys and unique constraints: queries are watched by these."""
+    """The columns that queries are watched by: of keys, unique constraints, and named ones."""
     columns = inspect(model).columns
+    policy = getattr(model, "__cache__", None)
+    named = (policy and policy.query_tags) or ()
     return [
         name
         for name in values_of(model)
-        if columns[name].primary_key or columns[name].foreign_keys or columns[name].unique
+        if name in named
+        or columns[name].primary_key
+        or columns[name].foreign_keys
+        or columns[name].unique
     ]
 
 
@@ -104,3 +109,17 @@ def conditions(model: Model) -> st.SearchStrategy[Condition]:
     )
     negated = leaves.map(lambda one: Condition("not", (one,)))
     return st.one_of(simple, simple, simple, leaves, compound, negated, st.just(Condition("and")))
+
+
+def keys_of(entity: Any) -> list[Any]:
+    """The attributes of an entity's primary key, of an alias too."""
+    mapper = inspect(entity).mapper
+    return [
+        getattr(entity, mapper.get_property_by_column(column).key) for column in mapper.primary_key
+    ]
+
+
+def tag_of(entity: Any, number: int) -> Any:
+    """One of the columns that queries of an entity are watched by."""
+    names = tag_columns(inspect(entity).mapper.class_)
+    return getattr(entity, names[number % len(names)])

@@ -21,7 +21,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from sqlalchemy_rediscache import CacheMixin, CachePolicy
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, from_cache
 
 
 class Base(DeclarativeBase):
@@ -172,9 +172,10 @@ class Shelf(CacheMixin, Base):
 
 
 class Item(CacheMixin, Base):
-    """Follows its shelf's key, and goes with it."""
+    """Follows its shelf's key, and goes with it; queries are watched by its rank, too."""
 
     __tablename__ = "item"
+    __cache__ = CachePolicy(query_tags=("rank",))
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str | None] = mapped_column(String(40))
     rank: Mapped[int | None]
@@ -185,9 +186,10 @@ class Item(CacheMixin, Base):
 
 
 class Lamp(CacheMixin, Base):
-    """Stays when the shelf goes."""
+    """Stays when the shelf goes; its queries need not ask for the cache."""
 
     __tablename__ = "lamp"
+    __cache__ = CachePolicy(query_defaults=from_cache(ttl=60))
     id: Mapped[int] = mapped_column(primary_key=True)
     watts: Mapped[int | None]
     shelf_id: Mapped[int | None] = mapped_column(
