@@ -25,9 +25,13 @@ class CacheOption(UserDefinedOption):
 
     One class and one constant: SQLAlchemy matches user-defined options of a cached statement with
     those of a new one by position, so options of different classes could take each other's place.
+    For the same reason it has a part in the key that SQLAlchemy caches statements by, whatever it
+    asks: beside the same statement with other options and without this one, it would be left out of
+    what goes on to the loads of related objects.
     """
 
     propagate_to_loaders = True
+    _is_has_cache_key = True
 
     def __init__(
         self,
@@ -52,6 +56,9 @@ class CacheOption(UserDefinedOption):
             self.name = b" ".join([b"%d:%b" % (len(text), text), *self.words])
         if stale_ttl:
             self.name += b" stale"
+
+    def _gen_cache_key(self, anon_map: Any, bindparams: Any) -> tuple[Any, ...]:
+        return (CacheOption,)
 
     @property
     def plain(self) -> CacheOption:
