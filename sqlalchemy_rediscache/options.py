@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 from sqlalchemy.orm import UserDefinedOption
@@ -25,9 +25,13 @@ class CacheOption(UserDefinedOption):
 
     One class and one constant: SQLAlchemy matches user-defined options of a cached statement with
     those of a new one by position, so options of different classes could take each other's place.
+    For the same reason it has a part in the key that SQLAlchemy caches statements by, whatever it
+    asks: beside the same statement with other options and without this one, it would be left out of
+    what goes on to the loads of related objects.
     """
 
     propagate_to_loaders = True
+    _is_has_cache_key = True
 
     def __init__(
         self,
@@ -53,10 +57,18 @@ class CacheOption(UserDefinedOption):
         if stale_ttl:
             self.name += b" stale"
 
+    def _gen_cache_key(self, anon_map: Any, bindparams: Any) -> tuple[Any, ...]:
+        return (CacheOption,)
+
     @property
     def plain(self) -> CacheOption:
         """The same without what is meant for one statement alone."""
         return CacheOption(self.mode, self.ttl) if self.name else self
+
+
+def only_ask(options: Iterable[Any]) -> bool:
+    """Is a cached answer all that options ask for?"""
+    return all(isinstance(one, CacheOption) and one.mode == "cache" for one in options)
 
 
 def from_cache(

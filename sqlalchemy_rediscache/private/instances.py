@@ -15,6 +15,7 @@ def add_instances(
     load_path: Any,
     expired: frozenset[str],
     rows: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]],
+    options: tuple[Any, ...] = (),
 ) -> list[Any]:
     """Persistent objects of this session, in the state in which a load leaves them.
 
@@ -27,6 +28,7 @@ def add_instances(
         load_path: What they remember of how they were loaded.
         expired: Attributes whose values are not there.
         rows: Identity key and attributes of each.
+        options: Those of the statement, which they hand on to what they load.
     """
     manager: Any = mapper.class_manager
     identity_map: Any = session.identity_map
@@ -51,6 +53,8 @@ def add_instances(
         states[key] = state
         state._instance_dict = instance_dict
         state.load_path = load_path
+        if options:
+            state.load_options = options
         attributes.update(values)
         if expired:
             state.expired_attributes.update(expired)
@@ -89,14 +93,24 @@ def mapper_of_instance(instance: Any) -> Mapper[Any]:
     return instance._sa_instance_state.manager.mapper  # type: ignore[no-any-return]
 
 
+def loaded_as_its_class(state: InstanceState[Any]) -> bool:
+    """Was an object loaded as what its class is, not as an alias or by way of a base class?
+
+    A refresh gives the path of its class to any object that has options.
+    """
+    path: Any = state.load_path
+    return path.path[-1:] == (state.mapper,)  # type: ignore[no-any-return]
+
+
 def path_of(mapper: Mapper[Any]) -> Any:
     """The path of an object loaded by itself."""
     return mapper._path_registry
 
 
-def path_through(parent: Mapper[Any], relationship: Any, mapper: Mapper[Any]) -> Any:
-    """The path of an object that was loaded lazily through a relationship."""
-    return parent._path_registry[relationship] + mapper._path_registry
+def path_through(parent: InstanceState[Any], relationship: Any, mapper: Mapper[Any]) -> Any:
+    """The path of an object that was loaded lazily through a relationship of another."""
+    path: Any = parent.load_path if parent.load_options else parent.mapper._path_registry
+    return path[relationship] + mapper._path_registry
 
 
 def refresh_instance(

@@ -14,7 +14,14 @@ from ..shape import Hydration
 from .events_seen import only_own_listeners
 
 
-def hydrate(session: Session, region: Region, row: Row, shard: Any, load_path: Any) -> Any:
+def hydrate(
+    session: Session,
+    region: Region,
+    row: Row,
+    shard: Any,
+    load_path: Any,
+    options: tuple[Any, ...] = (),
+) -> Any:
     """The object of a cached row, None where SQLAlchemy's own loading has to see the row.
 
     The caller knows that the object is not in the session.
@@ -25,11 +32,16 @@ def hydrate(session: Session, region: Region, row: Row, shard: Any, load_path: A
     key = (private.identity_class(mapper), row.identity, shard)
     plan = region.hydration(mapper)
     rows = ((key, _attributes(region, plan, row)),)
-    return private.add_instances(session, mapper, load_path, plan.expired, rows)[0]
+    return private.add_instances(session, mapper, load_path, plan.expired, rows, options)[0]
 
 
 def hydrate_all(
-    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
+    session: Session,
+    region: Region,
+    rows: Sequence[Row],
+    shard: Any,
+    load_path: Any,
+    options: tuple[Any, ...] = (),
 ) -> list[Any] | None:
     """The objects of cached rows, in their order, those of the session among them.
 
@@ -37,14 +49,19 @@ def hydrate_all(
     object of the session lacks attributes, which it would take from its row.
     """
     if region.only_class:
-        made = _all_fresh(session, region, rows, shard, load_path)
+        made = _all_fresh(session, region, rows, shard, load_path, options)
         if made is not None:
             return made
-    return _mixed(session, region, rows, shard, load_path)
+    return _mixed(session, region, rows, shard, load_path, options)
 
 
 def _all_fresh(
-    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
+    session: Session,
+    region: Region,
+    rows: Sequence[Row],
+    shard: Any,
+    load_path: Any,
+    options: tuple[Any, ...] = (),
 ) -> list[Any] | None:
     """The objects of rows that are all of the region's own class, none of them in the session."""
     mapper = region.mapper
@@ -57,11 +74,16 @@ def _all_fresh(
     plan = region.hydration(mapper)
     found = [row.attributes or _attributes(region, plan, row) for row in rows]
     made = zip(keys, found, strict=True)
-    return private.add_instances(session, mapper, load_path, plan.expired, made)
+    return private.add_instances(session, mapper, load_path, plan.expired, made, options)
 
 
 def _mixed(
-    session: Session, region: Region, rows: Sequence[Row], shard: Any, load_path: Any
+    session: Session,
+    region: Region,
+    rows: Sequence[Row],
+    shard: Any,
+    load_path: Any,
+    options: tuple[Any, ...] = (),
 ) -> list[Any] | None:
     """The objects of rows of several classes, some in the session, some in several rows."""
     known = session.identity_map
@@ -88,7 +110,7 @@ def _mixed(
     for mapper, entries in fresh.items():
         plan = region.hydration(mapper)
         pairs = [(key, plan.attributes(row)) for key, (row, _) in entries.items()]
-        made = private.add_instances(session, mapper, load_path, plan.expired, pairs)
+        made = private.add_instances(session, mapper, load_path, plan.expired, pairs, options)
         for (_, indexes), instance in zip(entries.values(), made, strict=True):
             for index in indexes:
                 found[index] = instance

@@ -22,7 +22,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
-from ..options import CacheOption
+from ..options import CacheOption, only_ask
 from .access import Access, Services
 from .hydrate import hydrate
 from .unit import expect_statement, known_unit, unit_of
@@ -73,11 +73,13 @@ class Lookups:
         if access is None or not self._plain(session, access, parent):
             return None
         load_path = private.path_of(mapper)
+        options: tuple[Any, ...] = ()
         if parent is not None:
             relationship = self._relationship(parent, mapper)
             if relationship is None:
                 return None
-            load_path = private.path_through(parent.mapper, relationship, mapper)
+            load_path = private.path_through(parent, relationship, mapper)
+            options = parent.load_options
         token = access.region.identity.key(identity)
         if token is None or not private.begin(session):
             return None
@@ -87,7 +89,7 @@ class Lookups:
             flushed = session.identity_map.get(key)
             if flushed is not None:
                 return flushed
-        return self._read(session, access, token, shard, load_path)
+        return self._read(session, access, token, shard, load_path, options)
 
     @staticmethod
     def _plain(session: Session, access: Access, parent: InstanceState[Any] | None) -> bool:
@@ -96,10 +98,16 @@ class Lookups:
         if private.session_options(session):
             return False
         # An object's options go on to what it loads lazily; a pending one's load does not flush.
-        return parent is None or (not parent.load_options and parent.key is not None)
+        return parent is None or (parent.key is not None and only_ask(parent.load_options))
 
     def _read(
-        self, session: Session, access: Access, token: bytes, shard: Any, load_path: Any
+        self,
+        session: Session,
+        access: Access,
+        token: bytes,
+        shard: Any,
+        load_path: Any,
+        options: tuple[Any, ...],
     ) -> Any:
         unit = known_unit(session)  # the flush may have made one
         services = self._services
@@ -118,7 +126,7 @@ class Lookups:
             expected = (access.place, token, region.field)
             expect_statement(session, expected, outcome.lease, is_async=access.engine.is_async)
             return None
-        return hydrate(session, region, outcome.row, shard, load_path)
+        return hydrate(session, region, outcome.row, shard, load_path, options)
 
     def _relationship(
         self, parent: InstanceState[Any], target: Mapper[Any]

@@ -319,7 +319,8 @@ class Queries:
             region = query.plan.layout.entities[0].region
             path = private.path_of(region.mapper)
             found = cast(Sequence[Row], rows)
-            objects = hydrate_all(state.session, region, found, None, path)
+            options = tuple(private.options_of(state.statement))
+            objects = hydrate_all(state.session, region, found, None, path, options)
             if objects is not None:
                 buffered = private.prebuffers(state)
                 return private.entity_result(

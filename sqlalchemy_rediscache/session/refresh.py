@@ -8,6 +8,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
+from ..options import only_ask
 from .access import Access, Services
 from .events_seen import only_own_listeners
 from .unit import expect_statement, known_unit
@@ -61,7 +62,9 @@ class Refreshes:
         self, session: Session, state: InstanceState[Any], names: set[str]
     ) -> tuple[Access, bytes, set[str]] | None:
         """Where the row is, its key, and which columns are wanted; None to keep out."""
-        if state.key is None or state.load_options or private.other_listeners(session):
+        if state.key is None or private.other_listeners(session):
+            return None
+        if state.load_options and not _loads_alike(state):
             return None
         mapper = state.mapper
         access = self._services.reading(session, mapper, known_unit(session))
@@ -75,3 +78,8 @@ class Refreshes:
             return None
         token = region.identity.key(state.key[1])
         return None if token is None else (access, token, wanted)
+
+
+def _loads_alike(state: InstanceState[Any]) -> bool:
+    """Do an object's options ask for nothing but the cache, and would a load leave its path?"""
+    return only_ask(state.load_options) and private.loaded_as_its_class(state)

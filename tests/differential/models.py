@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Numeric, String
+from sqlalchemy import JSON, Column, ForeignKey, Numeric, String, Table
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    WriteOnlyMapped,
     column_property,
     composite,
     mapped_column,
@@ -20,7 +21,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from sqlalchemy_rediscache import CacheMixin, CachePolicy
+from sqlalchemy_rediscache import CacheMixin, CachePolicy, from_cache
 
 
 class Base(DeclarativeBase):
@@ -128,6 +129,73 @@ class Book(CacheMixin, Base):
     )
     author: Mapped[Author | None] = relationship(back_populates="books")
     publisher: Mapped[Publisher | None] = relationship(back_populates="books", lazy="joined")
+    labels: Mapped[list[Label]] = relationship(
+        secondary="book_label", back_populates="books", order_by="Label.id"
+    )
+
+
+book_label = Table(
+    "book_label",
+    Base.metadata,
+    Column("book_id", ForeignKey("book.id", ondelete="CASCADE"), primary_key=True),
+    Column("label_id", ForeignKey("label.id", ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Label(CacheMixin, Base):
+    """A unique column, a many-to-many relation whose other side is never loaded as a whole."""
+
+    __tablename__ = "label"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str | None] = mapped_column(String(8), unique=True)
+    books: WriteOnlyMapped[Book] = relationship(
+        secondary="book_label", back_populates="labels", passive_deletes=True
+    )
+
+
+class Shelf(CacheMixin, Base):
+    """A unique column, collections in an order, one that the database deletes, an eager one."""
+
+    __tablename__ = "shelf"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str | None] = mapped_column(String(8), unique=True)
+    name: Mapped[str | None] = mapped_column(String(40))
+    items: Mapped[list[Item]] = relationship(
+        back_populates="shelf",
+        cascade="all, delete-orphan",
+        order_by="Item.rank.desc(), Item.id",
+        passive_deletes=True,
+    )
+    lamps: Mapped[list[Lamp]] = relationship(
+        back_populates="shelf", lazy="selectin", passive_deletes=True, order_by="Lamp.id"
+    )
+
+
+class Item(CacheMixin, Base):
+    """Follows its shelf's key, and goes with it; queries are watched by its rank, too."""
+
+    __tablename__ = "item"
+    __cache__ = CachePolicy(query_tags=("rank",))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(40))
+    rank: Mapped[int | None]
+    shelf_id: Mapped[int | None] = mapped_column(
+        ForeignKey("shelf.id", ondelete="CASCADE", onupdate="CASCADE")
+    )
+    shelf: Mapped[Shelf | None] = relationship(back_populates="items")
+
+
+class Lamp(CacheMixin, Base):
+    """Stays when the shelf goes; its queries need not ask for the cache."""
+
+    __tablename__ = "lamp"
+    __cache__ = CachePolicy(query_defaults=from_cache(ttl=60))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    watts: Mapped[int | None]
+    shelf_id: Mapped[int | None] = mapped_column(
+        ForeignKey("shelf.id", ondelete="SET NULL", onupdate="CASCADE")
+    )
+    shelf: Mapped[Shelf | None] = relationship(back_populates="lamps")
 
 
 class Spot(CacheMixin, Base):

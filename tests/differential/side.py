@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import event, inspect
+from sqlalchemy import Row, RowMapping, event, inspect
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import InstanceState, PassiveFlag, Session, sessionmaker
 from sqlalchemy.orm.exc import FlushError, StaleDataError
@@ -104,6 +104,10 @@ class Side:
             self._alive.append(value)
             found.append(value)
             return _name(value)
+        if isinstance(value, Row):
+            return ["row", list(value._fields), [self._shown(one, found) for one in value]]
+        if isinstance(value, RowMapping):
+            return ["mapping", [(key, self._shown(one, found)) for key, one in value.items()]]
         if isinstance(value, list | tuple):
             return [self._shown(one, found) for one in value]
         return type(value).__name__, _ADDRESS.sub("", repr(value))
@@ -149,7 +153,7 @@ class Side:
             "changed": changed,
             "modified": state.modified,
             "persistent": (state.persistent, state.pending, state.deleted),
-            "path": repr(state.load_path),
+            "path": _ADDRESS.sub("", repr(state.load_path)),
             "options": len(state.load_options),
         }
 

@@ -20,6 +20,9 @@ Run = Callable[[Database, bool, int, int], None]
 QUICK = 40
 """Examples of the default run, the same every time."""
 
+LONG = 1000
+"""Examples of a long run, others every time."""
+
 
 @pytest.fixture
 def run(make_cache: CacheMaker) -> Run:
@@ -50,6 +53,7 @@ def run(make_cache: CacheMaker) -> Run:
             gc.unfreeze()
         stats = twins.cache.stats()
         assert stats.hits - twins.warming > examples, "a machine that hits nothing shows nothing"
+        assert stats.query_hits > examples
         assert stats.corrupt == stats.errors == 0
 
     return run
@@ -70,4 +74,4 @@ def test_a_cached_session_is_like_any_other(
 @pytest.mark.parametrize("as_sqlalchemy", [True, False], ids=["direct", "replayed"])
 def test_it_is_so_for_long(run: Run, database: Database, as_sqlalchemy: bool) -> None:
     """The same, many times, on PostgreSQL too."""
-    run(database, as_sqlalchemy, 1500, 50)
+    run(database, as_sqlalchemy, LONG, 50)

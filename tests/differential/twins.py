@@ -10,7 +10,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqlalchemy_rediscache import RedisCache
 from sqlalchemy_rediscache.testing import audit
-from tests.differential.models import Base
+from tests.differential.models import Base, book_label
 from tests.differential.side import Side
 from tests.differential.values import COLUMNS, MODELS, Model, key_of, key_values
 from tests.servers import Database
@@ -21,14 +21,19 @@ class Pair:
 
     Attributes:
         handles: What the two got at the same place of the same answer.
-        wrote: It may have written something that is not committed.
+        writes: How often it may have written something since the last commit.
     """
 
     def __init__(self, cached: sessionmaker[Any], plain: sessionmaker[Any]) -> None:
         self.cached = Side(cached)
         self.plain = Side(plain)
         self.handles: list[tuple[Any, Any]] = []
-        self.wrote = False
+        self.writes = 0
+
+    @property
+    def wrote(self) -> bool:
+        """May it have written something that is not committed?"""
+        return self.writes > 0
 
     def do(self, operation: Callable[[Side, int], Any]) -> None:
         """Have both do an operation, and compare everything.
@@ -95,6 +100,8 @@ class Twins:
                     connection.execute(table.delete())
                 for model in _ORDER:
                     _seed(connection, model, rows)
+                for book, label in ((1, 1), (2, 1), (2, 2))[:rows]:
+                    connection.execute(insert(book_label).values(book_id=book, label_id=label))
         self.cache.clear()
 
     def warm(self, some: Sequence[Model] = MODELS) -> None:

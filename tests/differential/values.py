@@ -34,10 +34,14 @@ from tests.differential.models import (
     Dog,
     Figure,
     Genre,
+    Item,
+    Label,
+    Lamp,
     Note,
     Point,
     Product,
     Publisher,
+    Shelf,
     Spot,
     Truck,
     Vehicle,
@@ -46,7 +50,7 @@ from tests.differential.models import (
 Model = type[Base]
 MODELS: tuple[Model, ...] = (
     Author, Book, Country, Publisher, Spot, Document, Vehicle, Car, Truck, Animal, Cat, Dog,
-    Figure, Circle, Product, Note,
+    Figure, Circle, Product, Note, Label, Shelf, Item, Lamp,
 )  # fmt: skip
 
 TEXTS = (None, "a", "bb", "C")
@@ -96,6 +100,10 @@ COLUMNS: dict[Model, dict[str, tuple[Any, ...]]] = {
     Circle: {"name": TEXTS, "radius": NUMBERS},
     Product: {"name": TEXTS, "cost": NUMBERS},
     Note: {"body": TEXTS, "author_id": (None, 1, 2)},
+    Label: {"code": (None, *CODES)},
+    Shelf: {"code": (None, *CODES), "name": TEXTS},
+    Item: {"name": TEXTS, "rank": NUMBERS, "shelf_id": (None, 1, 2)},
+    Lamp: {"watts": NUMBERS, "shelf_id": (None, 1, 2)},
 }  # fmt: skip
 
 REFERENCES: dict[Model, dict[str, Model]] = {
@@ -106,7 +114,18 @@ REFERENCES: dict[Model, dict[str, Model]] = {
     Document: {"author": Author},
     Car: {"owner": Author},
     Note: {"author": Author},
+    Item: {"shelf": Shelf},
+    Lamp: {"shelf": Shelf},
 }
+
+COLLECTIONS: dict[Model, dict[str, Model]] = {
+    Author: {"books": Book},
+    Country: {"authors": Author},
+    Publisher: {"books": Book},
+    Book: {"labels": Label},
+    Shelf: {"items": Item, "lamps": Lamp},
+}
+"""Those that are lists."""
 
 _ANY: tuple[Callable[[], Any], ...] = (skip_cache, refresh_cache, lambda: raiseload("*"))
 
@@ -125,6 +144,9 @@ OPTIONS: dict[Model, tuple[Callable[[], Any], ...]] = dict.fromkeys(MODELS, _ANY
         lambda: selectinload(Author.books),
         lambda: selectinload(Author.manager).selectinload(Author.country),
         lambda: subqueryload(Author.books),
+        lambda: selectinload(Author.books).selectinload(Book.labels),
+        lambda: joinedload(Author.books),
+        lambda: selectinload(Author.books.and_(Book.title == "a")),
         lambda: with_loader_criteria(Author, Author.first == "a"),
     ),
     Book: (
@@ -136,6 +158,9 @@ OPTIONS: dict[Model, tuple[Callable[[], Any], ...]] = dict.fromkeys(MODELS, _ANY
         lambda: raiseload(Book.publisher),
         lambda: selectinload(Book.publisher).lazyload(Publisher.country),
         lambda: load_only(Book.title, Book.tags),
+        lambda: selectinload(Book.labels),
+        lambda: subqueryload(Book.labels),
+        lambda: joinedload(Book.labels),
     ),
     Publisher: (
         *_ANY,
@@ -150,4 +175,20 @@ OPTIONS: dict[Model, tuple[Callable[[], Any], ...]] = dict.fromkeys(MODELS, _ANY
     Car: (*_ANY, lambda: joinedload(Car.owner), lambda: load_only(Car.doors)),
     Cat: (*_ANY, lambda: defer(Cat.lives)),
     Note: (*_ANY, lambda: selectinload(Note.author), lambda: joinedload(Note.author)),
+    Shelf: (
+        *_ANY,
+        lambda: selectinload(Shelf.items),
+        lambda: subqueryload(Shelf.items).joinedload(Item.shelf),
+        lambda: joinedload(Shelf.items),
+        lambda: lazyload(Shelf.lamps),
+        lambda: subqueryload(Shelf.lamps).load_only(Lamp.watts),
+        lambda: selectinload(Shelf.items.and_(Item.rank == 7)),
+        lambda: with_loader_criteria(Item, Item.rank == 7),
+    ),
+    Item: (
+        *_ANY,
+        lambda: joinedload(Item.shelf).selectinload(Shelf.items),
+        lambda: selectinload(Item.shelf),
+        lambda: joinedload(Item.shelf, innerjoin=True),
+    ),
 }

@@ -24,14 +24,17 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
+    defer,
     joinedload,
     lazyload,
     mapped_column,
     relationship,
+    selectinload,
     sessionmaker,
+    subqueryload,
 )
 
-from sqlalchemy_rediscache import CacheMixin, RedisCache, from_cache, refresh_cache
+from sqlalchemy_rediscache import CacheMixin, RedisCache, from_cache, refresh_cache, skip_cache
 from sqlalchemy_rediscache.private import SQLALCHEMY_2_1
 from sqlalchemy_rediscache.testing import audit
 from tests.fix_caches import CacheMaker
@@ -396,3 +399,56 @@ def test_rows_without_the_only_entity(factory: sessionmaker[Session]) -> None:
         with factory() as session:
             found = session.scalars(joined.options(from_cache())).all()
             assert [None if book is None else book.id for book in found] == [1, None]
+
+
+def test_objects_of_a_cached_result_remember_its_options(
+    factory: sessionmaker[Session],
+) -> None:
+    """They hand them on to what they load, as those that the database gave do."""
+    statement = select(Book).where(Book.writer_id == 1).options(from_cache())
+    for _ in range(2):
+        with factory() as session:
+            book = session.scalars(statement).one()
+            assert inspect(book).load_options == statement._with_options
+            writer = book.writer
+            assert inspect(writer).load_options == statement._with_options
+            relation = inspect(Book).relationships["writer"]
+            path = inspect(book).load_path[relation] + inspect(Writer)._path_registry
+            assert inspect(writer).load_path == path
+
+
+def test_objects_of_a_cached_result_are_refreshed_from_the_cache(
+    factory: sessionmaker[Session], cache: RedisCache
+) -> None:
+    """That they remember an option of the cache does not keep them from it."""
+    statement = select(Writer).where(Writer.name == "ann").options(from_cache())
+    with factory() as session:
+        session.scalars(statement).one()
+    with factory() as session:
+        writer = session.scalars(statement).one()
+        session.commit()
+        before = cache.stats()
+        assert writer.name == "ann"
+        assert cache.stats().hits == before.hits + 1
+        assert inspect(writer).load_options == statement._with_options
+
+
+@pytest.mark.parametrize("load", [lazyload, selectinload, subqueryload])
+def test_options_go_on_to_related_objects_after_the_statement_ran_without_them(
+    factory: sessionmaker[Session], cache: RedisCache, load: Any
+) -> None:
+    """SQLAlchemy's cache of statements takes options of its own for the whole of them."""
+    statement = select(Writer).options(load(Writer.books)).order_by(Writer.id)
+    for _ in range(2):
+        with factory() as session:
+            assert [len(writer.books) for writer in session.scalars(statement)] == [1, 0]
+    for option in skip_cache(), from_cache():
+        for options in ([option], [option, defer(Writer.name)], [defer(Writer.name), option]):
+            before = cache.stats()
+            with factory() as session:
+                found = session.scalars(statement.options(*options)).unique().all()
+                assert [len(writer.books) for writer in found] == [1, 0]
+                given = inspect(found[0]).load_options
+                assert [one for one in given if one is option] == [option]
+                assert len(given) == len(options) + 1
+            assert option.mode == "cache" or cache.stats().query_hits == before.query_hits

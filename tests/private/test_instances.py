@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, inspect, select
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import InstanceState, Mapper, Session, aliased
 from sqlalchemy.orm.base import PassiveFlag
 
-from sqlalchemy_rediscache import private
+from sqlalchemy_rediscache import private, skip_cache
 from sqlalchemy_rediscache.policy import CachePolicy
 from sqlalchemy_rediscache.region import Region
 from tests.listening import listening
@@ -196,11 +196,35 @@ def test_the_path_of_a_lazy_load(
     """`path_through` is the load path that a real lazy load gives the object it loads."""
     parent = through(session)
     target = getattr(parent, attribute)
-    mapper = inspect(type(parent))
-    relationship = mapper.relationships[attribute]
-    path = private.path_through(mapper, relationship, relationship.entity)
+    relationship = inspect(type(parent)).relationships[attribute]
+    path = private.path_through(inspect(parent), relationship, relationship.entity)
     assert inspect(target).load_path == path
     assert inspect(target).load_options == ()
+
+
+def test_the_path_of_a_lazy_load_from_an_object_with_options(session: Session) -> None:
+    """The path goes on from that of the object, and its options go along."""
+    alias = aliased(Child)
+    statement = select(alias).where(alias.parent_id.is_not(None)).options(skip_cache())
+    child: Any = session.scalars(statement).first()
+    target = child.parent
+    relationship = inspect(Child).relationships["parent"]
+    path = private.path_through(inspect(child), relationship, inspect(Parent))
+    assert inspect(target).load_path == path
+    assert inspect(target).load_options == inspect(child).load_options != ()
+
+
+def test_a_refresh_gives_an_object_with_options_the_path_of_its_class(session: Session) -> None:
+    """Only what `loaded_as_its_class` keeps its path when it is refreshed."""
+    for entity, kept in (Dog, True), (Animal, False), (aliased(Dog), False):
+        session.expunge_all()
+        dog: Any = session.scalars(select(entity).options(skip_cache())).first()
+        state = inspect(dog)
+        path = state.load_path
+        assert private.loaded_as_its_class(state) is kept
+        session.expire(dog)
+        assert dog.id
+        assert (state.load_path == path) is kept
 
 
 @pytest.mark.parametrize("model", [Child, Dog, Pair])
