@@ -166,7 +166,7 @@ class RedisCache:
         found = engine_of(engine)
         self._store.require("async" if found.dialect.is_async else "sync")
         self._services.engine(found)
-        self._hooks.engine_events.hear(found)
+        self._hooks.engine_events.hearing.hear(found)
 
     def unwatch(self, engine: Any) -> None:
         """Undo `watch`; does nothing for an engine that is not watched.
@@ -180,7 +180,7 @@ class RedisCache:
         Raises:
             ConfigurationError: It is something else.
         """
-        self._hooks.engine_events.forget_engine(engine_of(engine))
+        self._hooks.engine_events.hearing.forget(engine_of(engine))
 
     def register(self, model: type, policy: CachePolicy | None = None) -> None:
         """Have a model cached that can't take the mixin, and its subclasses.

@@ -33,7 +33,7 @@ class SessionHooks:
         self.services = services
         plans = Plans(services.models)
         self.engine_events = EngineEvents(services, plans)
-        services.met = self.engine_events.hear
+        services.met = self.engine_events.hearing.hear
         self.lookups = Lookups(services)
         self._refreshes = Refreshes(services)
         self.queries = Queries(services, plans)
@@ -124,7 +124,7 @@ class Binding:
             hooks.services.store.require(kind)
             for engine in self._factory.engines():  # from now on its other users are heard too
                 hooks.services.engine(engine)
-                hooks.engine_events.use(engine)
+                hooks.engine_events.hearing.use(engine)
             namespace = {
                 _MARK: hooks,
                 DEFAULTS: self._defaults,

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Table, event
 from sqlalchemy.engine import (
     Connection,
-    Dialect,
     Engine,
     ExceptionContext,
 )
@@ -24,6 +23,7 @@ from ..write_path import WriteSet
 from .access import Services
 from .by_key import KeyedRows, rows_by_key
 from .engines import EngineInfo
+from .hearing import Hearing
 from .plans import Plans
 from .reach import Reach
 from .unit import Unit
@@ -49,8 +49,15 @@ class EngineEvents:
         self._written = WrittenBy(TextReader())
         self._only_reads = self._written.only_reads
         self._reach = Reach(services.models, plans)
-        self._heard: weakref.WeakSet[Dialect] = weakref.WeakSet()
-        self._used: weakref.WeakSet[Dialect] = weakref.WeakSet()
+        # COMMIT is heard on a connection that has written, see `private.before_commit`.
+        self.hearing = Hearing(
+            [
+                ("do_execute", self.on_execute),
+                ("do_executemany", self.on_execute),
+                ("do_execute_no_params", self.on_execute_no_params),
+                ("handle_error", self.on_error),
+            ]
+        )
         self._last: Callable[[], Engine | None] = lambda: None
         """The engine of the last transaction, if it is heard and its connections are not shared."""
         self._key = f"_rediscache_unit_{id(self):x}"
@@ -72,57 +79,16 @@ class EngineEvents:
             private.before_commit(connection, self.on_commit)
         elif isinstance(engine, Engine):
             self._last = weakref.ref(engine)
-        self.use(engine)
+        self.hearing.use(engine)
 
     def unit(self, connection: Connection) -> Unit | None:
         """The unit of the transaction that is open on a connection."""
         return connection.__dict__.get(self._key)
 
-    def use(self, engine: Any) -> None:
-        """Sessions of the cache may use an engine: from now on all that it sends is heard."""
-        if not isinstance(engine, Engine) or engine.dialect in self._used:
-            return  # the former: an application's tests stand something in for it
-        self._used.add(engine.dialect)
-        self.hear(engine)
-
-    def hear(self, engine: Any) -> None:
-        """Listen to an engine; once is enough for all that share its dialect."""
-        if not isinstance(engine, Engine) or engine.dialect in self._heard:
-            return
-        self._heard.add(engine.dialect)
-        for name, listener in self._listeners():
-            event.listen(engine.dialect, name, listener)
-
-    def forget_engine(self, engine: Engine) -> None:
-        """Stop listening to an engine that no session of the cache may use."""
-        if engine.dialect not in self._used:
-            self._unhear(engine.dialect)
-
     def close(self) -> None:
         """Stop listening to all engines."""
-        # By the dialect and not by the engine it was met with, which may be gone before it: one
-        # made by `execution_options()` shares the dialect of an engine that goes on.
-        for dialect in list(self._heard):
-            self._unhear(dialect)
-        self._used.clear()
-
-    def _unhear(self, dialect: Dialect) -> None:
-        self._heard.discard(dialect)
         self._last = lambda: None
-        for name, listener in self._listeners():
-            if event.contains(dialect, name, listener):
-                event.remove(dialect, name, listener)
-
-    def _listeners(self) -> list[tuple[str, Any]]:
-        # Events of the dialect, which cost a statement 0.5 us. One listener for an event of the
-        # engine would make each of its connections join its listeners with the engine's, 30 us:
-        # COMMIT is heard on a connection that has written, see `private.before_commit`.
-        return [
-            ("do_execute", self.on_execute),
-            ("do_executemany", self.on_execute),
-            ("do_execute_no_params", self.on_execute_no_params),
-            ("handle_error", self.on_error),
-        ]
+        self.hearing.close()
 
     # -- what is written ----------------------------------------------------------------------
 
