@@ -6,7 +6,7 @@ import os
 import secrets
 import weakref
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
@@ -41,6 +41,15 @@ class ClassMemo:
         """For which state of the models, the write plan, for how many attributes."""
 
 
+class Rules(NamedTuple):
+    """What a database does with a table's rows on their way in (see `triggers`)."""
+
+    as_sent: bool
+    """It stores them as they are sent."""
+    replaces: bool = False
+    """It deletes others that are in their way."""
+
+
 class EngineInfo:
     """One engine, as one cache sees it.
 
@@ -64,8 +73,8 @@ class EngineInfo:
         self.database = database
         self.compiled: LRUCache[Any, Any] = LRUCache(500)
         """Compiled for replay only, never sent: the dialect may not have connected yet."""
-        self.triggers: dict[tuple[str | None, str], tuple[float, bool]] = {}
-        """For each table when its triggers were last asked for, and whether it had none."""
+        self.triggers: dict[tuple[str | None, str], tuple[float, Rules]] = {}
+        """For each table when its triggers were last asked for, and what was found."""
         self.without_default: dict[tuple[str | None, str], tuple[float, frozenset[str]]] = {}
         """For each table when it was last asked for, the columns that have no default."""
         self.relations: dict[tuple[str | None, str], tuple[float, bool, bool]] = {}

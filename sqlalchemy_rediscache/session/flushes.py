@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from .. import private
@@ -18,7 +19,7 @@ from .engines import EngineInfo
 from .events_seen import may_change_what_was_sent
 from .plans import Emptied, Plans, WritePlan
 from .tagging import TagColumn, note_tags, tag_columns
-from .triggers import none_on
+from .triggers import none_on, replace_on
 from .unit import Unit, unit_of
 
 
@@ -80,21 +81,26 @@ class Flushes:
         kind: _Kind | None = plan.kinds.get(scope)
         if kind is None:
             kind = plan.kinds[scope] = _made(plan, engine, mapper, namespace, schema_map)
-        if kind.sent and not self._as_sent(session, unit, engine, mapper):
-            kind = kind._replace(published=None, sent=False)
+        if not kind.sent:
+            return kind
+        connection = self._connection(session, unit, engine, mapper)
+        tables = tables_of(mapper)
+        if connection is None or not none_on(connection, engine, tables):
+            replaces = connection is not None and replace_on(connection, engine, tables)
+            beside = (kind.place, *kind.on_delete) if replaces and kind.place else ()
+            kind = kind._replace(published=None, sent=False, beside=(*kind.beside, *beside))
         return kind
 
-    def _as_sent(
+    def _connection(
         self, session: Session, unit: Unit, engine: EngineInfo, mapper: Mapper[Any]
-    ) -> bool:
+    ) -> Connection | None:
+        """What the flush sends a class's rows through; None where it is one of several."""
         if session.connection_callable is not None:
-            return False
+            return None
         connections = unit.connections
         if len(connections) == 1 and self._services.engine(connections[0].engine) is engine:
-            connection = connections[0]
-        else:
-            connection = session.connection(bind_arguments={"mapper": mapper})
-        return none_on(connection, engine, tables_of(mapper))
+            return connections[0]
+        return session.connection(bind_arguments={"mapper": mapper})
 
 
 class _Kind(NamedTuple):

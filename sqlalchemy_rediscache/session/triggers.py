@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
-from .engines import EngineInfo
+from .engines import EngineInfo, Rules
 
 RECHECK = 60.0
 """Seconds for which an answer is good; DDL sent through the engine ends it at once."""
@@ -21,17 +21,24 @@ RECHECK = 60.0
 
 def none_on(connection: Connection, engine: EngineInfo, tables: Iterable[Table]) -> bool:
     """Are rows of the tables stored as they are sent? False where that can't be told."""
-    known = engine.triggers
-    now = time.monotonic()
-    for table in tables:
-        schema = schema_of(connection, table)
-        key = (schema, table.name)
-        answer = known.get(key)
-        if answer is None or now - answer[0] > RECHECK:
-            answer = known[key] = (now, _ask(connection, table, schema))
-        if not answer[1]:
-            return False
-    return True
+    return all(_known(connection, engine, table).as_sent for table in tables)
+
+
+def replace_on(connection: Connection, engine: EngineInfo, tables: Iterable[Table]) -> bool:
+    """Does a row of the tables delete others that are in its way?
+
+    So does SQLite where a constraint is ``ON CONFLICT REPLACE``.
+    """
+    return any(_known(connection, engine, table).replaces for table in tables)
+
+
+def _known(connection: Connection, engine: EngineInfo, table: Table) -> Rules:
+    schema = schema_of(connection, table)
+    key, now = (schema, table.name), time.monotonic()
+    answer = engine.triggers.get(key)
+    if answer is None or now - answer[0] > RECHECK:
+        answer = engine.triggers[key] = now, _ask(connection, table, schema)
+    return answer[1]
 
 
 def schema_of(connection: Connection, table: Table) -> str | None:
@@ -55,12 +62,15 @@ def fetched(connection: Connection, query: str) -> Sequence[Any]:
         raw.close()
 
 
-def _ask(connection: Connection, table: Table, schema: str | None) -> bool:
+def _ask(connection: Connection, table: Table, schema: str | None) -> Rules:
     query = _QUERIES.get(connection.dialect.name)
     if query is None:
-        return False
+        return Rules(as_sent=False)
     rows = fetched(connection, query(connection, table, schema))
-    return bool(rows) and rows[0][0] is not None and int(rows[0][0]) == 0
+    if not rows or rows[0][0] is None:
+        return Rules(as_sent=False)
+    triggers, *others = map(int, rows[0])
+    return Rules(as_sent=triggers == 0 and not any(others), replaces=any(others))
 
 
 def literal(text: str) -> str:
@@ -95,8 +105,8 @@ def _sqlite(connection: Connection, table: Table, schema: str | None) -> str:
     )
     return (
         f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {named})"
-        f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named})"
-        f" + (SELECT count(*) FROM {place}sqlite_master WHERE {replaces})"
+        f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named}),"
+        f" (SELECT count(*) FROM {place}sqlite_master WHERE {replaces})"
     )
 
 

@@ -212,14 +212,20 @@ TABLE = "CREATE TABLE slot (id INTEGER PRIMARY KEY, place INTEGER NOT NULL{}, ki
 
 
 @pytest.mark.databases("sqlite")
-def test_a_row_that_is_in_the_way_is_deleted(database: Database, make_cache: CacheMaker) -> None:
+@pytest.mark.parametrize("by_flush", [False, True])
+def test_a_row_that_is_in_the_way_is_deleted(
+    database: Database, make_cache: CacheMaker, by_flush: bool
+) -> None:
     """SQLite's ON CONFLICT REPLACE of a constraint is seen, though the model does not tell."""
     with database.engine().begin() as connection:
         connection.exec_driver_sql(TABLE.format(" UNIQUE ON CONFLICT REPLACE", ""))
     stage = Stage(database, make_cache(), Base.metadata)
     for number in (1, 2):
         with stage.Session.begin() as session:
-            session.execute(insert(Slot), [{"id": number, "place": 1}])
+            if by_flush:
+                session.add(Slot(id=number, place=1))
+            else:
+                session.execute(insert(Slot), [{"id": number, "place": 1}])
         stage.warm(Slot, number, number)
     with stage.Session() as session:
         assert session.get(Slot, 1) is None

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy_rediscache import CachePolicy
 from sqlalchemy_rediscache.keys import Keys
 from sqlalchemy_rediscache.models import Models, tables_of
-from sqlalchemy_rediscache.session.engines import EngineInfo
+from sqlalchemy_rediscache.session.engines import EngineInfo, Rules
 from sqlalchemy_rediscache.session.triggers import none_on
 from tests.private.models import Base, Child, Dog, Parent
 from tests.servers import Database
@@ -79,7 +79,7 @@ def test_answers_are_remembered(database: Database) -> None:
     with engine.connect() as connection:
         assert none_on(connection, info, tables_of(inspect(Parent)))
         (key,) = info.triggers
-        info.triggers[key] = (info.triggers[key][0], False)
+        info.triggers[key] = (info.triggers[key][0], Rules(as_sent=False))
         assert not none_on(connection, info, tables_of(inspect(Parent)))
         info.triggers.clear()
         assert none_on(connection, info, tables_of(inspect(Parent)))
