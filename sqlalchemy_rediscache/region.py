@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table
@@ -177,6 +177,16 @@ class Region(Group):
             return self.mapper
         found = self.mapper.polymorphic_map.get(values[self._discriminator])
         return found if found is not None and found.isa(self.mapper) else None
+
+    def says_its_class(self, mapper: Mapper[Any], attributes: Mapping[str, Any]) -> bool:
+        """Does the column that tells a row's class tell the class of the object that wrote it?
+
+        SQLAlchemy warns of a flush where it does not, and sends it.
+        """
+        for one in self.written if self._discriminator >= 0 else ():
+            if one.place == self._discriminator and one.attribute in attributes:
+                return mapper.polymorphic_map.get(attributes[one.attribute]) is mapper
+        return True
 
     def hydration(self, mapper: Mapper[Any]) -> Hydration:
         """How rows of a class become objects."""

@@ -181,6 +181,8 @@ def _note(
 
 def _row_write(region: Region, state: InstanceState[Any], changed: set[str]) -> RowWrite | None:
     """The new values of a row that a flush wrote, None unless all of them are certain."""
+    if not region.says_its_class(state.mapper, state.dict):
+        return None  # it is a row of another class now
     fresh = state.key is None
     values = _inserted(region, state, changed) if fresh else _updated(region, state, changed)
     return None if values is None else RowWrite(region, fresh, values)

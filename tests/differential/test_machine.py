@@ -17,7 +17,7 @@ from tests.servers import Database
 Run = Callable[[Database, bool, int, int], None]
 
 
-QUICK = 40
+QUICK = 30
 """Examples of the default run, the same every time."""
 
 LONG = 1000

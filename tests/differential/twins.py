@@ -119,7 +119,7 @@ class Twins:
         Raises:
             AssertionError: They differ.
         """
-        assert audit(self.cache, self._engines[0]) == []
+        _equal("the cache", audit(self.cache, self._engines[0]), [])
         for table in Base.metadata.sorted_tables:
             rows = []
             for engine in self._engines:

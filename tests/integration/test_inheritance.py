@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import SAWarning
 
+from sqlalchemy_rediscache.testing import audit
 from tests.differential.models import Animal, Base, Car, Cat, Circle, Dog, Figure, Truck, Vehicle
 from tests.fix_caches import CacheMaker
 from tests.integration.stage import Stage
@@ -100,6 +102,22 @@ def test_a_row_that_changes_its_class(zoo: Stage) -> None:
         assert type(session.get(Animal, 2)) is Dog
     with zoo.Session() as session:
         assert session.get(Cat, 2) is None
+
+
+@pytest.mark.parametrize("model", [Dog, Animal])
+def test_an_object_that_says_another_class_is_not_published(zoo: Stage, model: Any) -> None:
+    """A row whose object changes or brings a discriminator of another class is loaded anew."""
+    zoo.warm(model, 3)
+    with zoo.Session() as session:
+        session.get_one(model, 3).kind = "cat"
+        session.add(Dog(id=4, kind="cat"))
+        with pytest.warns(SAWarning, match="incompatible polymorphic identity"):
+            session.commit()
+    assert audit(zoo.cache, zoo.engine) == []
+    for key in (3, 4):
+        with zoo.Session() as session:
+            assert session.get(Dog, key) is None
+            assert type(session.get(Animal, key)) is Cat
 
 
 def test_a_list_of_mixed_classes(zoo: Stage) -> None:
