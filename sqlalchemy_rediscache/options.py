@@ -7,9 +7,8 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
-from sqlalchemy.orm import UserDefinedOption
-
 from .errors import ConfigurationError
+from .private import KeyedOption
 
 Mode = Literal["cache", "skip", "refresh"]
 
@@ -20,7 +19,7 @@ MOST_NAMES = 100
 """More names than this at once are a mistake."""
 
 
-class CacheOption(UserDefinedOption):
+class CacheOption(KeyedOption):
     """What one statement asks of the cache; see `from_cache`, `skip_cache`, `refresh_cache`.
 
     One class and one constant: SQLAlchemy matches user-defined options of a cached statement with
@@ -31,7 +30,6 @@ class CacheOption(UserDefinedOption):
     """
 
     propagate_to_loaders = True
-    _is_has_cache_key = True
 
     def __init__(
         self,
@@ -56,9 +54,6 @@ class CacheOption(UserDefinedOption):
             self.name = b" ".join([b"%d:%b" % (len(text), text), *self.words])
         if stale_ttl:
             self.name += b" stale"
-
-    def _gen_cache_key(self, anon_map: Any, bindparams: Any) -> tuple[Any, ...]:
-        return (CacheOption,)
 
     @property
     def plain(self) -> CacheOption:

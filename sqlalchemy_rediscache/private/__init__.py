@@ -21,6 +21,7 @@ from .instances import (
     refresh_instance,
     set_expired_loader,
 )
+from .keyed import KeyedOption
 from .loading import (
     SQLALCHEMY_2_1,
     ReplayedCursor,
@@ -119,6 +120,7 @@ __all__ = [
     "CachedSession",
     "Dml",
     "Inserted",
+    "KeyedOption",
     "Rendered",
     "ReplayedCursor",
     "add_instances",
