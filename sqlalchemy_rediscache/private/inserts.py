@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Insert, Table
+from sqlalchemy.sql.dml import InsertDMLState
 from sqlalchemy.sql.elements import BindParameter
 
 from .rendering import hints, renders_itself
@@ -31,6 +32,8 @@ def inserted(compiled: Any) -> Inserted | None:
     statement = plain_statement(compiled.statement)
     if not isinstance(statement, Insert) or compiled.ctes or renders_itself(statement):
         return None
+    if not isinstance(compiled.compile_state, InsertDMLState):
+        return None  # within select().from_statement()
     if statement._prefixes or statement._post_values_clause is not None or hints(statement):
         return None
     tables = list(tables_written(statement.table))

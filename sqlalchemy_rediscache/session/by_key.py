@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ _MOST_KEYS = 1_000
 _GENERATES = frozenset({"mysql", "mariadb"})
 """Databases that make a key of their own in the place of a 0."""
 
+logger = logging.getLogger("sqlalchemy_rediscache")
+
 
 class KeyedRows(NamedTuple):
     """The rows of one region that a statement writes.
@@ -42,6 +45,14 @@ class KeyedRows(NamedTuple):
     names: Sequence[bytes]
     words: Sequence[bytes] | None
     new: bool
+
+
+def _understood(compiled: Any) -> private.ByKey | private.Inserted | None:
+    try:
+        return private.inserted(compiled) or private.by_key(compiled)
+    except Exception as error:  # noqa: BLE001 (no write may fail for want of its rows' names)
+        logger.warning("a write's rows can't be told, which is a fault of the cache: %r", error)
+        return None
 
 
 def rows_by_key(
@@ -62,7 +73,7 @@ def rows_by_key(
     """
     compiled = context.compiled
     if _KEPT not in compiled.__dict__:
-        compiled.__dict__[_KEPT] = private.inserted(compiled) or private.by_key(compiled)
+        compiled.__dict__[_KEPT] = _understood(compiled)
     found: private.ByKey | private.Inserted | None = compiled.__dict__[_KEPT]
     if found is None or not _asks_here(context, connection):
         return None
