@@ -7,17 +7,23 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from sqlalchemy_rediscache import from_cache, refresh_cache, skip_cache
-from tests.differential.conditions import conditions, keys_of
+from tests.differential.conditions import (
+    Condition,
+    conditions,
+    keys_of,
+    tag_columns,
+    values_of,
+)
 from tests.differential.models import Author, Book, Country, Item, Label, Lamp, Publisher, Shelf
 from tests.differential.side import Side
-from tests.differential.stage import Operation, Stage, few, possible, who
+from tests.differential.stage import Operation, Stage, few, needs, numbers, possible, who
 from tests.differential.statements import Question, questions
 from tests.differential.twins import Pair
-from tests.differential.values import MODELS, OPTIONS, Model
+from tests.differential.values import COLUMNS, MODELS, OPTIONS, Model, key_of
 
 REMEMBERED = 6
 """Questions that are asked again."""
@@ -109,6 +115,25 @@ _LEGACY: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def _written(session: Session, model: Any, number: int, values: dict[str, Any], how: str) -> Any:
+    """Write one row, in a way of which the cache knows which it is."""
+    key = [keys_of(model)[0] == key_of(model, number)]
+    if how == "update":
+        session.execute(update(model).where(*key).values(values))
+        return None
+    if how == "Core":
+        statement = update(model.__table__).where(*key).values(values)
+        session.connection().execute(statement)
+        return None
+    found = session.get(model, key_of(model, number))
+    if found is not None and how == "delete":
+        session.delete(found)
+    elif found is not None:
+        for name, value in values.items():
+            setattr(found, name, value)
+    return found
+
+
 class QueryRules(Stage):
     """Queries that come from the cache where it takes them."""
 
@@ -116,11 +141,17 @@ class QueryRules(Stage):
         super().__init__()
         self.questions: list[Question] = []
 
-    @initialize(some=st.lists(some_question, min_size=3, max_size=3))
-    def begin_to_ask(self, some: list[Question]) -> None:
-        """Others have asked something."""
+    @initialize(rows=st.sampled_from([3, 3, 3, 1]), warm=st.sampled_from([True, True, False]),
+                patience=st.sampled_from([1, 1, 2, 4, 100]), data=st.data(),
+                some=st.lists(some_question, min_size=3, max_size=3))  # fmt: skip
+    def begin_to_ask(
+        self, rows: int, warm: bool, patience: int, data: Any, some: list[Question]
+    ) -> None:
+        """Begin with rows that others have asked for, and that one of them wrote."""
+        self.begin(rows, warm, patience)
         self.questions = some
         self.others_ask(some)
+        self._ask_around(0, data)
 
     def _remember(self, question: Question) -> None:
         known = [one for one in self.questions if one != question]
@@ -172,6 +203,35 @@ class QueryRules(Stage):
             self.end_reading(pair)
         for question in self.questions:
             self.read(pair, _asking(question))
+
+    @rule(pair=who, data=st.data(), times=st.integers(1, 3))
+    @possible
+    def ask_around(self, pair: int, data: Any, times: int) -> None:
+        """Others ask by each value of a column, before and after a row is written and committed."""
+        needs(not any(one.wrote for one in self.pairs))
+        for _ in range(times):
+            self._ask_around(pair, data)
+
+    def _ask_around(self, pair: int, data: Any) -> None:
+        model = data.draw(st.sampled_from([Author, Book, Item, Lamp, Shelf, Label, Publisher]))
+        name = data.draw(st.sampled_from(sorted({*tag_columns(model)} & {*COLUMNS[model]})))
+        changed = data.draw(
+            st.sampled_from([name, *sorted({*values_of(model)} & {*COLUMNS[model]})])
+        )
+        value = data.draw(st.sampled_from(COLUMNS[model][changed]))
+        number = data.draw(numbers)
+        how = data.draw(st.sampled_from(["set", "set", "delete", "update", "Core"]))
+        shape = data.draw(st.sampled_from(["plain", "columns", "count"]))
+        around = [
+            Question(shape, model, Condition("null" if one is None else "=", (name, one)), at)
+            for at, one in enumerate(COLUMNS[model][name])
+        ]
+        self.others_ask(around)
+        self.pairs[pair].do(
+            lambda side, _: _written(side.session, model, number, {changed: value}, how)
+        )
+        self.commit_pair(pair)
+        self.others_ask(around)
 
     @rule(pair=who, model=st.sampled_from([Shelf, Label]), code=st.sampled_from(["aa", "bb", "cc"]),
           choice=st.none() | few, legacy=st.booleans())  # fmt: skip

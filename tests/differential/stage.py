@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize
+from hypothesis.stateful import RuleBasedStateMachine
 from sqlalchemy import inspect
 
 from tests.differential.side import InstanceEvents, Side
@@ -66,8 +66,6 @@ class Stage(RuleBasedStateMachine):
         self.patience = 0
         """After how many writes there is a commit, if no rule comes before."""
 
-    @initialize(rows=st.sampled_from([3, 3, 3, 1]), warm=st.booleans(),
-                patience=st.sampled_from([1, 2, 4, 100]))  # fmt: skip
     def begin(self, rows: int, warm: bool, patience: int) -> None:
         """Begin with rows, in the cache or not."""
         self.patience = patience
