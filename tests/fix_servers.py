@@ -3,11 +3,13 @@
 A test that requests `redis_server`, `redis_url` or `redis_client` runs on Valkey; marked
 ``every_redis``, on every kind there is. A test that requests `database` runs on SQLite and
 PostgreSQL; marked ``every_database``, on every kind; marked ``databases("postgresql", ...)``, on
-those. A server that is not there makes a skipped test with the reason, never no test.
+those. A server that is not there makes a skipped test with the reason, never no test. Marked
+``by_turns``, each case runs on one of its databases, and on the others with ``-m long``.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +68,23 @@ def _parametrize(metafunc: pytest.Metafunc, fixture: str, names: tuple[str, ...]
         for name in names
     ]
     metafunc.parametrize(fixture, params, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those are left out that are `long`
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have tests that are marked ``by_turns`` run on one of their databases by default."""
+    turns: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("by_turns"):
+            given = item.callspec.params if hasattr(item, "callspec") else {}
+            name = str(given.get("database", ""))
+            if name and not config.stash[INVENTORY].problem(name):
+                turns.setdefault(item.nodeid.replace(name, "", 1), []).append(item)
+    for case, found in turns.items():
+        chosen = zlib.crc32(case.encode()) % len(found)  # the same in every process
+        for place, item in enumerate(found):
+            if place != chosen:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.codec.exactness import identical
 from tests.codec.links import REFUSED, Link
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

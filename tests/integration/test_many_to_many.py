@@ -26,6 +26,8 @@ from tests.integration.library import Animal, Author, Book, Cat, Tag, Vehicle, b
 from tests.integration.stage import Count, Stage
 from tests.servers import Database
 
+pytestmark = pytest.mark.by_turns
+
 Write = Callable[[Session], Any]
 
 

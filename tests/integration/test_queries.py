@@ -56,6 +56,8 @@ from tests.integration.shown import Run, check
 from tests.integration.stage import Stage
 from tests.servers import Database
 
+pytestmark = pytest.mark.by_turns
+
 Other = aliased(Author, name="other")
 Boss = aliased(Author)
 CHEAP = select(Book.author_id, func.count().label("many")).group_by(Book.author_id).cte("cheap")

@@ -33,6 +33,8 @@ from tests.integration.shown import Run, again, check, fresh, hits, outcome, war
 from tests.integration.stage import Stage
 from tests.servers import Database
 
+pytestmark = pytest.mark.by_turns
+
 CACHED = from_cache(ttl=60)
 ROOT = Path(__file__).parents[2]
 

@@ -20,6 +20,8 @@ from tests.integration.shown import Run, again, fresh, hits, outcome, warmed
 from tests.integration.stage import Stage
 from tests.servers import Database
 
+pytestmark = pytest.mark.by_turns
+
 Write = Callable[[Session], Any]
 CACHED = from_cache(ttl=60)
 

@@ -22,6 +22,8 @@ from tests.integration.ways import CONNECTION_WAYS, MARIADB, SESSION_WAYS, Way
 from tests.integration.ways_models import APART, READERS, Base, rows, seen
 from tests.servers import Database
 
+pytestmark = pytest.mark.by_turns
+
 Everything = dict[str, Any]
 
 

@@ -28,7 +28,7 @@ def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -
 
     The random orders are the same ones each time.
     """
-    few = 18 if database.name == "sqlite" else 8
+    few = 12 if database.name == "sqlite" else 6
     assert explore(scenario, DepthFirst(switches=1, limit=few), Sample(few)).orders > few
 
 

@@ -11,14 +11,12 @@ from tests.private.models import Parent
 def test_it_tells_statements_apart() -> None:
     """Its class is in the key, and nothing of what it holds."""
     plain = select(Parent)
-    keys = [
-        one._generate_cache_key()
-        for one in (
-            plain,
-            plain.options(private.KeyedOption(payload=1)),
-            plain.options(private.KeyedOption(payload=2)),
-        )
-    ]
-    assert None not in keys
+    statements = (
+        plain,
+        plain.options(private.KeyedOption(payload=1)),
+        plain.options(private.KeyedOption(payload=2)),
+    )
+    keys = [one._generate_cache_key() for one in statements]
+    assert all(key is not None for key in keys)
     assert keys[0] != keys[1]
     assert keys[1] == keys[2]
