@@ -36,9 +36,7 @@ class Models:
         self._asked: weakref.WeakSet[Mapper[Any]] = weakref.WeakSet()
         weakref.finalize(self, forget, self._token, self._asked).atexit = False
         self._lock = threading.Lock()
-        self._refused: weakref.WeakKeyDictionary[type, UncacheableModel] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._refused: weakref.WeakSet[type] = weakref.WeakSet()
         self._announced: weakref.WeakSet[type] = weakref.WeakSet()
         self.version: object = object()
         """Replaced whenever a registration may have changed an earlier answer."""
@@ -92,8 +90,9 @@ class Models:
     def refuse(self, mapper: Mapper[Any], reason: UncacheableModel) -> None:
         """Leave a class out whose region can't be compiled, and say so once."""
         if mapper.class_ not in self._refused:
-            self._refused[mapper.class_] = reason
-            logger.warning("%s stays out of the cache: %s", mapper.class_.__name__, reason)
+            self._refused.add(mapper.class_)
+            # its text alone: an error holds the session that met it, for as long as it is kept
+            logger.warning("%s stays out of the cache: %s", mapper.class_.__name__, str(reason))
 
     def announce(self, mapper: Mapper[Any], left_out: dict[str, str]) -> None:
         """Say once which columns of a class can't be cached, by their type."""

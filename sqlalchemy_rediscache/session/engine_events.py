@@ -311,6 +311,8 @@ class EngineEvents:
             scripts = self._services.scripts(unit.is_async)
             self._services.writes.release(scripts, unit.writes, committed=committed)
             unit.writes = WriteSet()
+        if unit.leave is not None:
+            unit.leave(unit)
 
     def on_error(self, context: ExceptionContext) -> None:
         """The database refused something; a connection lost in COMMIT leaves its outcome open."""
