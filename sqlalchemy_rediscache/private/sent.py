@@ -10,6 +10,7 @@ from sqlalchemy import Column, Delete, Insert, Join, Table, TextualSelect, Updat
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.dml import DMLState
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 from sqlalchemy.sql.expression import SelectBase
 from sqlalchemy.sql.lambdas import LambdaElement
@@ -157,6 +158,8 @@ def by_key(compiled: Any) -> ByKey | None:
     statement = plain_statement(compiled.statement)
     if not isinstance(statement, Update | Delete) or compiled.ctes or renders_itself(statement):
         return None
+    if not isinstance(compiled.compile_state, DMLState):
+        return None  # within select().from_statement()
     tables = list(tables_written(statement.table))
     if len(tables) != 1 or tables[0] is None or not tables[0].primary_key.columns:
         return None

@@ -71,7 +71,7 @@ def test_a_callable_parameter_is_called_by_sqlalchemy_alone(factory: sessionmake
 def test_dml_inside_of_from_statement_invalidates(
     engine: Engine, factory: sessionmaker[Session]
 ) -> None:
-    """select().from_statement(insert()...) writes like the INSERT itself."""
+    """select().from_statement(insert()...) writes like the INSERT itself, an UPDATE likewise."""
     if not engine.dialect.insert_returning:
         pytest.skip("no RETURNING here")
     with factory() as session:
@@ -82,3 +82,9 @@ def test_dml_inside_of_from_statement_invalidates(
         assert made.name == "ann"
     with factory() as session:
         assert session.get_one(Writer, 1).name == "ann"
+    with factory() as session, session.begin():
+        renaming = update(Writer).where(Writer.id == 1).values(name="bob").returning(Writer)
+        changed = session.scalars(select(Writer).from_statement(renaming)).one()
+        assert changed.name == "bob"
+    with factory() as session:
+        assert session.get_one(Writer, 1).name == "bob"
