@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, bindparam, insert, select
+from sqlalchemy import Engine, ForeignKey, bindparam, insert, select, update
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
