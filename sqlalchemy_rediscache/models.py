@@ -40,6 +40,16 @@ class Models:
         self._announced: weakref.WeakSet[type] = weakref.WeakSet()
         self.version: object = object()
         """Replaced whenever a registration may have changed an earlier answer."""
+        self.is_told: Callable[[], bool] = lambda: True
+        """Is it still told of classes that are mapped?"""
+
+    def doubt(self) -> None:
+        """Count earlier answers for nothing if classes may have been mapped in silence.
+
+        Whoever clears all listeners of SQLAlchemy's mappers, as its own tests do, clears this one.
+        """
+        if not self.is_told():
+            self.version = object()
 
     def register(self, model: type, policy: CachePolicy | None) -> None:
         """Have a class cached (and its subclasses), or, with None as its policy, left out.
@@ -151,10 +161,14 @@ def on_mapped(models: Models) -> Callable[[], None]:
         if alive is not None:
             alive.version = object()
 
+    def is_told() -> bool:
+        return event.contains(Mapper, "instrument_class", mapped)
+
     event.listen(Mapper, "instrument_class", mapped)
+    models.is_told = is_told
 
     def end() -> None:
-        if event.contains(Mapper, "instrument_class", mapped):
+        if is_told():
             event.remove(Mapper, "instrument_class", mapped)
 
     return end

@@ -63,6 +63,7 @@ class Reach:
             engine: Where.
             connection: The writer's.
         """
+        self._models.doubt()
         metadata = self._metadata()
         if not metadata:
             return self._by_name_alone(effects)

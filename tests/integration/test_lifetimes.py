@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from sqlalchemy import PickleType, create_engine
+from sqlalchemy import Column, Integer, PickleType, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from sqlalchemy_rediscache import CacheMixin, RedisCache
@@ -53,3 +53,34 @@ def test_a_class_that_stays_out_keeps_no_session(redis_url: str, sqlite_url: str
         gc.collect()
         assert cache.stats().fills == cache.stats().published == 0
         assert known() is None
+
+
+def test_a_class_that_is_mapped_in_silence(redis_url: str, sqlite_url: str) -> None:
+    """A write of a class is seen, though nobody told that the class was mapped meanwhile."""
+
+    class Later(DeclarativeBase): ...
+
+    table = Table("later", Later.metadata, Column("id", Integer, primary_key=True))
+    engine = create_engine(sqlite_url)
+    Base.metadata.create_all(engine)
+    Later.metadata.create_all(engine)
+    with RedisCache(redis_url, prefix="life") as cache:
+        factory = cache.enable(sessionmaker(engine))
+        with factory() as session:
+            assert session.get(User, 1) is None
+        with engine.begin() as connection:
+            connection.execute(table.insert(), {"id": 1})
+            connection.execute(table.delete())
+        cache._mapped()  # as if all listeners of mappers had been cleared
+
+        class Silent(CacheMixin, Later):
+            __table__ = table
+
+        for _ in range(2):
+            with factory() as session:
+                assert session.get(Silent, 1) is None
+        assert cache.stats().negative_hits > 0
+        with engine.begin() as connection:
+            connection.execute(table.insert(), {"id": 1})
+        with factory() as session:
+            assert session.get(Silent, 1) is not None
