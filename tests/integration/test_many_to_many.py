@@ -23,7 +23,8 @@ from sqlalchemy.orm import (
 from sqlalchemy_rediscache import CacheMixin, CachePolicy, from_cache
 from tests.fix_caches import CacheMaker
 from tests.integration.library import Animal, Author, Book, Cat, Tag, Vehicle, book_tag, populated
-from tests.integration.stage import Count, Stage
+from tests.integration.looks import Looks
+from tests.integration.stage import Stage
 from tests.servers import Database
 
 pytestmark = pytest.mark.by_turns
@@ -55,27 +56,8 @@ def look(session: Session) -> dict[str, Any]:
     return found
 
 
-def counted(stage: Stage) -> tuple[dict[str, Any], Count]:
-    """What is there, by the cache, and what it took."""
-    with stage.counting() as count, stage.Session() as session:
-        found = look(session)
-    return found, count
-
-
-def warmed(stage: Stage) -> None:
-    """Have all of `look` come from the cache."""
-    for _ in range(9):  # a snapshot is served of regions alone whose stamp was known before it
-        if counted(stage)[1].selects == 0:
-            return
-    pytest.fail("it does not become warm")
-
-
-def right(stage: Stage) -> Count:
-    """What the cache gives is what the database has."""
-    found, count = counted(stage)
-    with stage.Plain() as session:
-        assert found == look(session)
-    return count
+looks = Looks(look)
+warmed, right = looks.warmed, looks.right
 
 
 def _named(session: Session) -> None:
