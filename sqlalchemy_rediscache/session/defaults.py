@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Connection
 
+from .catalog import RECHECK, fetched, literal, named, schema_of
 from .engines import EngineInfo
-from .triggers import RECHECK, fetched, literal, named, schema_of
 
 
 def null_when_unsent(connection: Connection, engine: EngineInfo, table: Table) -> frozenset[str]:

@@ -61,7 +61,7 @@ def _all_fresh(
     rows: Sequence[Row],
     shard: Any,
     load_path: Any,
-    options: tuple[Any, ...] = (),
+    options: tuple[Any, ...],
 ) -> list[Any] | None:
     """The objects of rows that are all of the region's own class, none of them in the session."""
     mapper = region.mapper
@@ -83,7 +83,7 @@ def _mixed(
     rows: Sequence[Row],
     shard: Any,
     load_path: Any,
-    options: tuple[Any, ...] = (),
+    options: tuple[Any, ...],
 ) -> list[Any] | None:
     """The objects of rows of several classes, some in the session, some in several rows."""
     known = session.identity_map

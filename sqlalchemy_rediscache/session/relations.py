@@ -14,10 +14,8 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from ..sql_text import Name
+from .catalog import RECHECK, fetched, literal
 from .engines import EngineInfo
-
-_RECHECK = 60.0
-"""Seconds for which an answer is good; DDL sent through the engine ends it at once."""
 
 
 def writes_itself_alone(
@@ -33,7 +31,7 @@ def writes_itself_alone(
     """
     now = time.monotonic()
     known = engine.relations.get(name)
-    if known is None or now - known[0] > _RECHECK:
+    if known is None or now - known[0] > RECHECK:
         found = _ask(connection, name)
         if found is None:
             return False  # it is not there yet: the statement itself may make it anything
@@ -47,19 +45,8 @@ def _ask(connection: Connection, name: Name) -> tuple[bool, bool] | None:
     query = _QUERIES.get(connection.dialect.name)
     if query is None or any("\\" in part for part in name if part):
         return None
-    # Straight to the driver: it is not the application's statement, and neither its listeners nor
-    # its logs should see it as one.
-    raw = connection.connection.cursor()
-    try:
-        raw.execute(query(connection, name))
-        row = raw.fetchone()
-    finally:
-        raw.close()
-    return None if row is None else (bool(row[0]), bool(row[1]))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    rows = fetched(connection, query(connection, name))
+    return (bool(rows[0][0]), bool(rows[0][1])) if rows else None
 
 
 def _postgresql(connection: Connection, name: Name) -> str:
@@ -71,15 +58,15 @@ def _postgresql(connection: Connection, name: Name) -> str:
         " (SELECT 1 FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid"
         " OR (inhparent = c.oid AND c.relkind = 'r')) THEN 1 ELSE 0 END,"
         " (SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)"
-        f" FROM pg_catalog.pg_class c WHERE c.oid = to_regclass({_literal(quoted)})"
+        f" FROM pg_catalog.pg_class c WHERE c.oid = to_regclass({literal(quoted)})"
     )
 
 
 def _sqlite(connection: Connection, name: Name) -> str:
     schema, table = name
     place = f"{connection.dialect.identifier_preparer.quote(schema)}." if schema else ""
-    named = f"lower(name) = lower({_literal(table)})"
-    trigger = f"type = 'trigger' AND lower(tbl_name) = lower({_literal(table)})"
+    named = f"lower(name) = lower({literal(table)})"
+    trigger = f"type = 'trigger' AND lower(tbl_name) = lower({literal(table)})"
     return (
         "SELECT CASE WHEN type = 'table' THEN 1 ELSE 0 END,"
         f" (SELECT count(*) FROM {place}sqlite_master WHERE {trigger})"
@@ -92,14 +79,14 @@ def _sqlite(connection: Connection, name: Name) -> str:
 
 def _mysql(connection: Connection, name: Name) -> str:
     schema, table = name
-    where = _literal(schema) if schema else "DATABASE()"
+    where = literal(schema) if schema else "DATABASE()"
     return (
         "SELECT CASE WHEN TABLE_TYPE = 'BASE TABLE' AND ENGINE IN ('InnoDB', 'Aria', 'MyISAM',"
         " 'MEMORY', 'ARCHIVE', 'CSV', 'RocksDB', 'NDB') THEN 1 ELSE 0 END,"
         " (SELECT count(*) FROM information_schema.TRIGGERS"
-        f" WHERE EVENT_OBJECT_SCHEMA = {where} AND EVENT_OBJECT_TABLE = {_literal(table)})"
+        f" WHERE EVENT_OBJECT_SCHEMA = {where} AND EVENT_OBJECT_TABLE = {literal(table)})"
         " FROM information_schema.TABLES"
-        f" WHERE TABLE_SCHEMA = {where} AND TABLE_NAME = {_literal(table)}"
+        f" WHERE TABLE_SCHEMA = {where} AND TABLE_NAME = {literal(table)}"
     )
 
 

@@ -7,16 +7,14 @@ cached rows that a trigger changes are out-of-band writes, see docs/consistency.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
+from .catalog import RECHECK, fetched, literal, named, schema_of
 from .engines import EngineInfo, Rules
-
-RECHECK = 60.0
-"""Seconds for which an answer is good; DDL sent through the engine ends it at once."""
 
 
 def none_on(connection: Connection, engine: EngineInfo, tables: Iterable[Table]) -> bool:
@@ -41,27 +39,6 @@ def _known(connection: Connection, engine: EngineInfo, table: Table) -> Rules:
     return answer[1]
 
 
-def schema_of(connection: Connection, table: Table) -> str | None:
-    """The schema that a connection has a table in."""
-    schema_map = connection.get_execution_options().get("schema_translate_map") or {}
-    found: str | None = schema_map.get(table.schema, table.schema)
-    return found
-
-
-def fetched(connection: Connection, query: str) -> Sequence[Any]:
-    """The rows that the catalog gives.
-
-    Straight to the driver: it is not the application's statement, and neither its listeners nor
-    its logs should see it as one.
-    """
-    raw = connection.connection.cursor()
-    try:
-        raw.execute(query)
-        return raw.fetchall()
-    finally:
-        raw.close()
-
-
 def _ask(connection: Connection, table: Table, schema: str | None) -> Rules:
     query = _QUERIES.get(connection.dialect.name)
     if query is None:
@@ -71,17 +48,6 @@ def _ask(connection: Connection, table: Table, schema: str | None) -> Rules:
         return Rules(as_sent=False)
     triggers, *others = map(int, rows[0])
     return Rules(as_sent=triggers == 0 and not any(others), replaces=any(others))
-
-
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def named(connection: Connection, table: Table, schema: str | None) -> str:
-    """The name of a table, as a constant for PostgreSQL's catalog."""
-    quote = connection.dialect.identifier_preparer.quote
-    return literal(".".join(quote(part) for part in (schema, table.name) if part))
 
 
 def _postgresql(connection: Connection, table: Table, schema: str | None) -> str:
@@ -98,14 +64,14 @@ def _postgresql(connection: Connection, table: Table, schema: str | None) -> str
 def _sqlite(connection: Connection, table: Table, schema: str | None) -> str:
     quote = connection.dialect.identifier_preparer.quote
     place = f"{quote(schema)}." if schema else ""
-    named = f"type = 'trigger' AND lower(tbl_name) = lower({literal(table.name)})"
+    own = f"type = 'trigger' AND lower(tbl_name) = lower({literal(table.name)})"
     # a constraint ON CONFLICT REPLACE deletes rows that are in the way of others
     replaces = (
         f"lower(name) = lower({literal(table.name)}) AND lower(sql) LIKE '%conflict%replace%'"
     )
     return (
-        f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {named})"
-        f" + (SELECT count(*) FROM sqlite_temp_master WHERE {named}),"
+        f"SELECT (SELECT count(*) FROM {place}sqlite_master WHERE {own})"
+        f" + (SELECT count(*) FROM sqlite_temp_master WHERE {own}),"
         f" (SELECT count(*) FROM {place}sqlite_master WHERE {replaces})"
     )
 
