@@ -289,7 +289,7 @@ class ReadPath:
             return
         if len(loaded) == 1:
             group.loads.note(time.monotonic() - loaded[0][0].since)
-        entries = [(lease, *self._encoded(group, values)) for lease, values in loaded]
+        entries = [(lease, *self._encoded(group, lease, values)) for lease, values in loaded]
         wanted = sum(1 for entry in entries if entry[1])
 
         def told(filled: int | None) -> None:
@@ -316,10 +316,14 @@ class ReadPath:
         except CacheUnavailable:
             self._counters.add("errors")
 
-    def _encoded(self, group: Group, values: Sequence[Any] | None) -> tuple[bytes, int, bytes]:
+    def _encoded(
+        self, group: Group, lease: Lease, values: Sequence[Any] | None
+    ) -> tuple[bytes, int, bytes]:
         """The value, its TTL in milliseconds and its tags."""
         if values is None:
-            return (ABSENT_ROW, group.negative_ms, b"") if group.negative_ms else _NOT_KEPT
+            if not group.negative_ms or not lease.absent:
+                return _NOT_KEPT
+            return ABSENT_ROW + lease.absent, group.negative_ms, b""
         try:
             return group.codec.encode(values), group.ttl_ms(), group.words(values)
         except EncodeError as error:

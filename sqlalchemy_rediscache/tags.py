@@ -22,6 +22,10 @@ MEMBERS = b"rows"
 """What is touched by every write but those UPDATEs that leave the primary key as it is. It stands
 for which rows there are, without a word of what is in them."""
 
+MADE = b"made"
+"""What is touched by a new row whose key the database makes. It stands for the tags that such a key
+may be: a query that has one of them has this one, too, see `TagSet.made`."""
+
 
 class TagSet:
     """The tag columns of one region's root table.
@@ -39,6 +43,8 @@ class TagSet:
         field: The field of a row's hash that has its tags.
         columns: The tag columns, each with its place in the set.
         kept: Those whose tags a row's hash has: not the key's, which its name tells.
+        made: Those of the key whose values a database may make, see `MADE`. What refers to
+            another row has its value from there.
     """
 
     def __init__(
@@ -58,6 +64,9 @@ class TagSet:
         }
         self._texts = tuple(texts.values())
         self.kept = tuple(column for column in self.columns if not column.primary_key)
+        self.made = frozenset(
+            column for column in self.columns if column.primary_key and not column.foreign_keys
+        )
         names = "rows\x1f" + "\x1f".join(
             f"{column.name} {column.type!r}" for column in self.columns
         )

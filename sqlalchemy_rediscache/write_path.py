@@ -113,12 +113,14 @@ class TagWrites:
         words: Tags that rows got.
         had: Rows that were there before: their tags are in their hashes.
         loose: Rows may have got tags that are not known.
+        unnamed: New rows were made whose keys are not known.
     """
 
     tagset: bytes = b""
     words: set[bytes] = field(default_factory=set)
     had: set[bytes] = field(default_factory=set)
     loose: bool = False
+    unnamed: bool = False
 
     def add(self, tagset: bytes, words: Iterable[bytes] | None) -> None:
         """Rows got these tags; None where they are not known."""
@@ -132,11 +134,12 @@ class TagWrites:
         """Add what another transaction wrote."""
         self.add(other.tagset or self.tagset, None if other.loose else other.words)
         self.had |= other.had
+        self.unnamed = self.unnamed or other.unnamed
 
     def touched(self, names: Sequence[bytes]) -> Touched:
         """What the lock of these rows says of tags."""
         had = b"".join([b"1" if name in self.had else b"0" for name in names])
-        return Touched(self.tagset, self.loose, b" ".join(sorted(self.words)), had)
+        return Touched(self.tagset, self.loose, b" ".join(sorted(self.words)), had, self.unnamed)
 
 
 @dataclass(slots=True)
@@ -180,8 +183,10 @@ class WriteSet:
         self.regions.add(place)
 
     def wrote(self, place: Place, token: bytes) -> bool:
-        """Has the transaction written this row?"""
-        return place in self.regions or token in self.rows.get(place, ())
+        """Has the transaction written this row, or may it have?"""
+        if place in self.regions or token in self.rows.get(place, ()):
+            return True
+        return place in self.tags and self.tags[place].unnamed
 
     def forget_values(self) -> None:
         """Publish nothing of what was written so far; all of it stays to be invalidated.
@@ -225,7 +230,7 @@ class WriteSet:
     def owed_places(self) -> Iterator[tuple[Place, Sequence[bytes]]]:
         """Each place with its rows, none for the whole region: to be invalidated without a lock."""
         for one in self.wanted():
-            yield Place(one.guard, one.prefix), one.names
+            yield Place(one.guard, one.prefix), () if one.touched.unnamed else one.names
 
 
 class WritePath:

@@ -10,15 +10,17 @@ from sqlalchemy.sql.dml import InsertDMLState
 from sqlalchemy.sql.elements import BindParameter
 
 from .rendering import hints, renders_itself
-from .sent import plain_statement, tables_written
+from .sent import has_text, plain_statement, tables_written, updates_on_conflict
 
 
 class Inserted(NamedTuple):
     """An INSERT of rows, which touches none that is there."""
 
     table: Table
-    rows: tuple[Mapping[str, str], ...]
-    """For each row of VALUES, by its columns' keys, the parameters that are stored as they are."""
+    rows: tuple[Mapping[str, str], ...] | None
+    """For each row of VALUES, by its columns' keys, the parameters that are stored as they are.
+
+    None where the rows are those of a SELECT."""
     named: frozenset[str]
     """The keys of the columns that it says anything of; others have their defaults."""
 
@@ -26,19 +28,21 @@ class Inserted(NamedTuple):
 def inserted(compiled: Any) -> Inserted | None:
     """The rows that a compiled INSERT makes; None of another statement.
 
-    None also of one that may do more: an upsert, ``OR REPLACE`` and other prefixes, rows of a
-    SELECT, expressions that write beside it.
+    None also of one that may do more: an upsert, ``OR REPLACE`` and other prefixes, text in a
+    SELECT that it takes the rows of, expressions that write beside it.
     """
     statement = plain_statement(compiled.statement)
     if not isinstance(statement, Insert) or compiled.ctes or renders_itself(statement):
         return None
     if not isinstance(compiled.compile_state, InsertDMLState):
         return None  # within select().from_statement()
-    if statement._prefixes or statement._post_values_clause is not None or hints(statement):
+    if statement._prefixes or updates_on_conflict(statement) or hints(statement):
         return None
     tables = list(tables_written(statement.table))
-    if statement.select is not None or len(tables) != 1 or tables[0] is None:
+    if len(tables) != 1 or tables[0] is None:
         return None
+    if statement.select is not None:
+        return None if has_text(compiled) else Inserted(tables[0], None, frozenset())
     given = [_by_key(one) for one in _given(compiled.compile_state)]
     named = frozenset().union(compiled.column_keys or (), *given)
     return Inserted(tables[0], tuple(_rows(compiled, tables[0], given)), named)
@@ -47,10 +51,10 @@ def inserted(compiled: Any) -> Inserted | None:
 def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]]:
     """The values of each row that is about to be sent, by the columns' keys.
 
-    A column is missing whose value the database makes.
+    A column is missing whose value the database makes. Of rows of a SELECT nothing is known.
     """
     for given in context.compiled_parameters:
-        for row in found.rows:
+        for row in found.rows or ():
             yield {key: given[name] for key, name in row.items() if name in given}
 
 

@@ -100,6 +100,12 @@ def sent_by_flush(context: Any, flushing: bool) -> bool:
     return cache is not None and cache is not context.engine._compiled_cache
 
 
+def updates_on_conflict(statement: Insert) -> bool:
+    """May an INSERT change rows that are there, since it says what to do about them?"""
+    conflict = statement._post_values_clause
+    return conflict is not None and conflict.__visit_name__ != _HARMLESS
+
+
 def dml(compiled: Any) -> Dml | None:
     """What a compiled INSERT, UPDATE or DELETE writes, or a query through expressions that write.
 
@@ -137,8 +143,7 @@ def _written(statement: Any, state: Any) -> Dml | None:
     tables = list(tables_written(statement.table))
     updates, deletes = isinstance(statement, Update), isinstance(statement, Delete)
     if isinstance(statement, Insert):
-        conflict = statement._post_values_clause
-        updates = conflict is not None and conflict.__visit_name__ != _HARMLESS
+        updates = updates_on_conflict(statement)
     if updates and state is not None:
         # MySQL updates several tables at once.
         for one in getattr(state, "_extra_froms", ()):

@@ -20,7 +20,7 @@ from ..codec import Wire, fingerprint_of
 from ..errors import EncodeError
 from ..region import Region, shows_withheld
 from ..stats import Reason
-from ..tags import MEMBERS, TagSet
+from ..tags import MADE, MEMBERS, TagSet
 from .dependencies import Dependency, dependencies
 from .layout import Layout, layout_of
 from .refusal import Refusal
@@ -97,6 +97,8 @@ class Watch:
                     if tag is None:
                         return []  # the database may convert it
                     found[tag] = None
+                    if way.column in self.source.tagset.made:
+                        found[MADE] = None
         return [] if len(found) > _MOST_TAGS else list(found) or [NO_ROW]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table, UniqueConstraint
@@ -15,7 +15,7 @@ from .. import private
 from ..codec import INEXACT
 from ..models import tables_of
 from ..region import Region
-from ..tags import MEMBERS
+from ..tags import MADE, MEMBERS
 from .defaults import null_when_unsent
 from .engines import EngineInfo
 from .foreign_keys import reached_by_delete
@@ -24,7 +24,7 @@ from .triggers import none_on
 
 _KEPT = "_rediscache_by_key"
 _MOST_KEYS = 1_000
-"""A statement that names more rows than this empties the region."""
+"""Of a statement that names more rows than this none is looked at."""
 _GENERATES = frozenset({"mysql", "mariadb"})
 """Databases that make a key of their own in the place of a 0."""
 
@@ -39,12 +39,14 @@ class KeyedRows(NamedTuple):
         names: Their keys.
         words: Tags that they get, or that their keys are; None where one has none.
         new: None of them was there before.
+        unnamed: New rows are made whose keys are not known, and are not among the names.
     """
 
     space: Region | AssociationSpace
     names: Sequence[bytes]
     words: Sequence[bytes] | None
     new: bool
+    unnamed: bool = False
 
 
 def _understood(compiled: Any) -> private.ByKey | private.Inserted | None:
@@ -130,53 +132,81 @@ def _made(
     connection: Connection,
 ) -> KeyedRows | None:
     """The rows that an INSERT makes, which changes none that is there."""
-    if len(found.rows) * len(context.compiled_parameters) > _MOST_KEYS:
-        return None
-    rows = list(private.inserted_values(context, found))
+    rows: list[Mapping[str, Any]] | None = None
+    if found.rows and len(found.rows) * len(context.compiled_parameters) <= _MOST_KEYS:
+        rows = list(private.inserted_values(context, found))
     source = plans.source(found.table, engine)
     if source is not None and isinstance(source.space, AssociationSpace):
         return _related(source.space, rows, engine, connection)
     region = _region(found, plans, engine)
     if region is None or not none_on(connection, engine, tables_of(region.mapper)):
         return None
+    if rows is None:
+        return KeyedRows(region, (), None, new=True, unnamed=True)
+    if engine.dialect.name in _GENERATES:
+        rows = [_without_zeros(region, row) for row in rows]
+    names = _new_names(region, rows)
+    unsent = dict.fromkeys(null_when_unsent(connection, engine, found.table) - found.named)
+    words = _new_words(region, [{**unsent, **row} for row in rows], named=names is not None)
+    return KeyedRows(region, names or (), words, new=True, unnamed=names is None)
+
+
+def _without_zeros(region: Region, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row without what of its key the database may make another of."""
+    keys = {column.key for column in region.key_columns}
+    return {key: value for key, value in row.items() if key not in keys or value != 0}
+
+
+def _new_names(region: Region, rows: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
+    """The names of new rows; None where the key of one is not known, or has several names."""
     keys = [column.key for column in region.key_columns]
-    if not all(key in row for row in rows for key in keys):
+    if not region.identity.negative_ok or not all(key in row for row in rows for key in keys):
         return None
-    identities = [tuple(row[key] for key in keys) for row in rows]
-    if engine.dialect.name in _GENERATES and any(0 in one for one in identities):
-        return None
-    names, words = _names(region, identities), _key_words(region, identities)
-    if names is None:
-        return None
-    if words is not None:
-        unsent = dict.fromkeys(null_when_unsent(connection, engine, found.table) - found.named)
-        own = [word for row in rows for word in _words(region, {**unsent, **row})]
-        words = (
-            None if None in own else [*words, MEMBERS, *(word for word in own if word is not None)]
-        )
-    return KeyedRows(region, names, words, new=True)
+    return _names(region, [tuple(row[key] for key in keys) for row in rows])
 
 
-def _words(region: Region, row: Mapping[str, Any]) -> Iterator[bytes | None]:
-    """The tags that a new row gets beside its key's; None for each that is not known."""
-    for column in region.tagset.kept:
-        value: Any = INEXACT
-        if column.key in row and (row[column.key] is not None or column.nullable):
-            value = region.codec.stored(region.index[column], row[column.key])
-        yield None if value is INEXACT else region.tagset.tag(column, value)
+def _new_words(
+    region: Region, rows: Sequence[Mapping[str, Any]], *, named: bool
+) -> list[bytes] | None:
+    """The tags that new rows get; None where one of them is not known.
+
+    `MADE` stands for those of a key that the database makes.
+    """
+    found = {MEMBERS: None}
+    for row in rows:
+        for column in region.tagset.columns:
+            word = _new_word(region, row, column, named=named)
+            if word is None and column in region.tagset.made:
+                word = MADE
+            if word is None:
+                return None
+            found[word] = None
+    return list(found)
+
+
+def _new_word(
+    region: Region, row: Mapping[str, Any], column: Column[Any], *, named: bool
+) -> bytes | None:
+    """The tag of one value of a new row; None where the database may have another value."""
+    if column.key not in row or (row[column.key] is None and not column.nullable):
+        return None
+    value = row[column.key]
+    if not (named and column.primary_key):  # such a value has been looked at
+        value = region.codec.stored(region.index[column], value)
+    return None if value is INEXACT else region.tagset.tag(column, value)
 
 
 def _related(
     space: AssociationSpace,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | None,
     engine: EngineInfo,
     connection: Connection,
 ) -> KeyedRows | None:
     """New rows of a table between two classes."""
     if not none_on(connection, engine, (space.table,)):
         return None
-    words: list[bytes] | None = []
-    for row in rows:
+    words: list[bytes] | None = None if rows is None else []
+    for row in rows or ():
         own = space.words(row)
         words = None if own is None or words is None else words + own
     return KeyedRows(space, (), words, new=True)
@@ -215,12 +245,12 @@ def _sure_region(
     engine: EngineInfo,
 ) -> Region | None:
     """See `_region`; with None as `changed` for new rows, which nothing follows."""
-    if region is None or not region.identity.negative_ok:
-        return None  # a key may be written in several ways
-    if list(table.primary_key.columns) != list(region.key_columns):
+    if region is None or list(table.primary_key.columns) != list(region.key_columns):
         return None
     if changed is None:
         return region
+    if not region.identity.negative_ok:
+        return None  # a key may be written in several ways
     telling = {*_keyish(table), *region.tagset.columns}
     if any(column.key in changed or _follows(column) for column in telling):
         return None

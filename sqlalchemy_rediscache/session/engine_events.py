@@ -349,6 +349,7 @@ class EngineEvents:
 def _note_rows(writes: WriteSet, place: Place, keyed: KeyedRows) -> None:
     tags = writes.tag_writes(place)
     tags.add(keyed.space.tagset.name, keyed.words)
+    tags.unnamed = tags.unnamed or keyed.unnamed
     if not keyed.new and keyed.space.tagset.kept:
         tags.had.update(keyed.names)  # the others that they have are in their hashes
     for name in keyed.names:

@@ -16,6 +16,7 @@ from ..options import CacheOption
 from ..query import Refusal
 from ..query.plan import NO_ROW, Watch
 from ..stats import Reason
+from ..tags import MADE
 from .access import Services
 from .engines import EngineInfo
 from .queries import Queries, strange_options
@@ -151,6 +152,8 @@ def _watched(watch: Watch, values: Mapping[str, Any]) -> str:
     names = {place: column.name for column, place in tagset.columns.items()}
     texts = []
     for tag in tags:
+        if tag == MADE:
+            continue  # says the same of a key that is not known yet
         text = tag.decode()
         place, _, value = text.partition("=")
         texts.append(

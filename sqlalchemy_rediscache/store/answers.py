@@ -54,6 +54,8 @@ class Lease(NamedTuple):
     token: bytes
     since: float = 0.0
     """When it was granted, by ``time.monotonic()``."""
+    absent: bytes = b""
+    """What must follow a remembered absence that is loaded under it; b"" where none may be kept."""
 
 
 class Published(NamedTuple):
@@ -77,6 +79,8 @@ class Touched(NamedTuple):
     """Those that they got, as words."""
     had: bytes = b""
     """For each row b"1" when it was there before, and had tags that only its hash tells."""
+    unnamed: bool = False
+    """Rows were made whose keys are not known: no absence of the region is sure any more."""
 
 
 class LockWanted(NamedTuple):

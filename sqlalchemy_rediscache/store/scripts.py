@@ -104,7 +104,7 @@ class Scripts:
             states = [State(found) if found.__class__ is int else found for found in states]
             now = time.monotonic()
             leases = [
-                Lease(guard, known, row, field, token, now) if found in _LENT else None
+                Lease(guard, known, row, field, token, now, reply[5]) if found in _LENT else None
                 for row, found in zip(rows, states, strict=True)
             ]
             return Reading(states, reply[2], bool(reply[3])), leases
@@ -172,9 +172,9 @@ class Scripts:
                     fields = one.fields
                     if fields and fields.count(fields[0]) == len(fields):
                         fields = fields[:1]
-                    tagset, loose, words, had = one.touched
+                    tagset, loose, words, had, unnamed = one.touched
                     arguments = (b"1" if one.whole else b"0", tagset, b"1" if loose else b"0",
-                                 words, had, *fields)  # fmt: skip
+                                 words, had, b"1" if unnamed else b"0", *fields)  # fmt: skip
                     calls.append((index, Call("lock", keys, known, token, arguments)))
             replies = self.calls.run([call for _, call in calls])
             for (index, call), packed in zip(calls, replies, strict=True):

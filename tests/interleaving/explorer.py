@@ -140,7 +140,7 @@ class Scenario:
         roles: The actors.
         rows: How many rows there are.
         warm: They are in the cache when the order begins.
-        absent: They are not in the database when it begins.
+        absent: How many of them, the first, are not in the database when it begins.
         crashes: How many actors may die, at any of their steps.
         mortals: Who may die; all of them if nobody is named.
         faults: How many calls to Redis may fail, unsent or with the answer lost.
@@ -156,7 +156,7 @@ class Scenario:
     roles: tuple[Role, ...]
     rows: int = 1
     warm: bool = True
-    absent: bool = False
+    absent: int = 0
     crashes: int = 0
     mortals: tuple[str, ...] = ()
     faults: int = 0

@@ -41,6 +41,24 @@ def query_reader(name: str, *, box: int = 0) -> Role:
     return Role(name, play, prepare)
 
 
+def key_reader(name: str) -> Role:
+    """Asks for a row by a cached query that knows it by its key, and joins its box to it."""
+
+    def load(session: Any, key: int) -> Any:
+        statement = select(Filed, Box.id).join(Box, Filed.a == Box.id).where(Filed.id == key)
+        return [item for item, _ in session.execute(statement.options(from_cache(ttl=60)))]
+
+    def prepare(player: Player) -> None:
+        with player.session() as session:
+            load(session, player.keys[0])
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            player.read(player.keys, lambda: load(session, player.keys[0]))
+
+    return Role(name, play, prepare)
+
+
 def joining_reader(name: str, *, box: int = 0) -> Role:
     """Asks for the rows of a box by a join: its entry lies with the boxes, not with the rows."""
     statement = select(Box.id, Filed).join(Filed, Filed.a == Box.id).where(Box.id == box)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, literal, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
@@ -150,12 +150,40 @@ def inserter(name: str, *, a: int) -> Role:
     return Role(name, play, writes=(0,))
 
 
-def bulk_inserter(name: str, *, a: int) -> Role:
+def bulk_inserter(name: str, *, a: int, place: int = 0) -> Role:
     """Makes the row, which is not there, by one INSERT that gives its key."""
 
     def play(player: Player) -> None:
         with player.session() as session:
-            session.execute(insert(player.model), [{"id": player.keys[0], "a": a, "b": 0}])
+            session.execute(insert(player.model), [{"id": player.keys[place], "a": a, "b": 0}])
+            session.commit()
+
+    return Role(name, play, writes=(place,))
+
+
+def keyless_inserter(name: str, *, a: int, place: int = 0, back: bool = False) -> Role:
+    """Makes a row by one INSERT whose key only the database knows; may roll `back`."""
+
+    def play(player: Player) -> None:
+        key = literal(player.keys[place] - 1) + 1
+        with player.session() as session:
+            session.execute(insert(player.model).values(id=key, a=a, b=0))
+            if back:
+                session.rollback()
+            else:
+                session.commit()
+
+    return Role(name, play, writes=(place,))
+
+
+def own_absence_reader(name: str, *, a: int) -> Role:
+    """Makes a row whose key only the database knows, and looks for it before it commits."""
+
+    def play(player: Player) -> None:
+        key = player.keys[0]
+        with player.session() as session:
+            session.execute(insert(player.model).values(id=literal(key - 1) + 1, a=a, b=0))
+            player.see(key, lambda: session.get(player.model, key), (a, 0))
             session.commit()
 
     return Role(name, play, writes=(0,))

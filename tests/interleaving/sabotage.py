@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstanceState
 
 from sqlalchemy_rediscache.query_path import QueryPath
 from sqlalchemy_rediscache.read_path import Permit
-from sqlalchemy_rediscache.session import flushes, queries, tagging
+from sqlalchemy_rediscache.session import by_key, flushes, queries, tagging
 from sqlalchemy_rediscache.session.access import Services
 from sqlalchemy_rediscache.store import QueryScripts, Scripts, Watched
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
@@ -191,6 +191,41 @@ def members_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tagging, "MEMBERS", b"nobody")
 
 
+def absences_of_any_time(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A remembered absence is served whatever rows have been made since."""
+    stamped = "elseif value == nothing .. absence(gen, redis.call('HGET', guard, 'absent')) then"
+    _change(world, stamped, "else", "read")
+    _change(world, "value = value == carried and nothing", "value = nothing", "read")
+
+
+def absences_of_their_fill(world: World, patch: pytest.MonkeyPatch) -> None:
+    """An absence carries the stamp that is in force when it is filled, not when it was loaded."""
+    later = "value = '\\192' .. absence(gen, redis.call('HGET', guard, 'absent'))"
+    _change(world, "    if value ~= '' then\n",
+            f"    if string.byte(value) == 192 then {later} end\n    if value ~= '' then\n",
+            "fill")  # fmt: skip
+
+
+def absences_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
+    """An absence is remembered that was loaded while somebody made rows."""
+    _change(world, "absence(gen, seen.absent, seen.open)", "absence(gen, seen.absent)", "read")
+
+
+def absences_outlive_makers(world: World, patch: pytest.MonkeyPatch) -> None:
+    """An INSERT whose keys the database makes leaves the absences alone."""
+    _change(world, "if ARGV[11] == '1' then", "if false then", "lock")
+
+
+def made_keys_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A new row whose key is not known leaves queries alone that ask by keys."""
+    patch.setattr(by_key, "MADE", b"nobody")
+
+
+def own_new_rows_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A transaction that made rows is told of absences."""
+    patch.setattr(WriteSet, "wrote", lambda self, place, token: place in self.regions)
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One safeguard, how to switch it off, and the scenario that misses it.
@@ -227,6 +262,12 @@ SAFEGUARDS = (
     Safeguard(members_unseen, "a row comes, which ones there are is asked for"),
     Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
+    Safeguard(absences_of_any_time, "an absent row is made"),
+    Safeguard(absences_of_their_fill, "an absent row is made, not asked for before"),
+    Safeguard(absences_beside_writers, "an absent row is made, not asked for before"),
+    Safeguard(absences_outlive_makers, "an absent row is made"),
+    Safeguard(own_new_rows_unseen, "sees the row that it made"),
+    Safeguard(made_keys_unseen, "a row is made, its key is asked for"),
     Safeguard(fill_without_lease, "early load beside an update"),
     Safeguard(values_replaced_without_lease, "early load beside an update"),
     Safeguard(lock_leaves_leases, "early load beside an update"),

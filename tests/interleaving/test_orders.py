@@ -9,6 +9,7 @@ from tests.interleaving.explorer import Scenario
 from tests.interleaving.orders import DepthFirst, Sample
 from tests.interleaving.scenarios import (
     EARLY,
+    KEYLESS,
     ONE_WRITER,
     QUERIES,
     SNAPSHOTS,
@@ -17,7 +18,7 @@ from tests.interleaving.scenarios import (
 )
 from tests.servers import Database
 
-ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *EARLY)
+ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *KEYLESS, *EARLY)
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 
@@ -33,7 +34,9 @@ def test_some_orders(scenario: Scenario, explore: Explore, database: Database) -
 
 
 @pytest.mark.databases("sqlite")
-@pytest.mark.parametrize("scenario", [*ONE_WRITER[:2], EARLY[0]], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "scenario", [*ONE_WRITER[:2], KEYLESS[0], EARLY[0]], ids=lambda one: one.name
+)
 def test_every_order(scenario: Scenario, explore: Explore) -> None:
     """No read is stale in any order at all of one writer and two readers."""
     assert explore(scenario, DepthFirst()).complete

@@ -215,8 +215,8 @@ class World:
 
     # -- one order ----------------------------------------------------------------------------
 
-    def reset(self, rows: int, *, absent: bool = False) -> None:
-        """Forget everything and make new rows (0, 0), or only find keys for them."""
+    def reset(self, rows: int, *, absent: int = 0) -> None:
+        """Forget everything and make new rows (0, 0); for the first ones only find keys."""
         self.stepper.actors = []
         self.redis.flushall()
         self.epoch = 0
@@ -235,8 +235,8 @@ class World:
         self._next_key += rows
         if self.model is Filed:  # a box has the rows of this order only
             self._send("DELETE FROM filed")
-        if not absent:
-            listed = ", ".join(f"({key}, 0, 0)" for key in self.keys)
+        if absent < rows:
+            listed = ", ".join(f"({key}, 0, 0)" for key in self.keys[absent:])
             self._send(f"INSERT INTO {self.model.__tablename__} (id, a, b) VALUES {listed}")
         self.states = [self.truth()]
 

@@ -10,14 +10,16 @@ from sqlalchemy import (
     Engine,
     bindparam,
     create_engine,
+    delete,
     event,
     func,
     insert,
     literal,
     select,
+    text,
     update,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sqlalchemy_rediscache import private
@@ -104,8 +106,16 @@ WAYS: dict[str, tuple[Any, Any, list[Any]]] = {
     "another type": (insert(LINE).values(id=1, name=literal(7)), None, [[{"id": 1, "size": 5}]]),
     "a default only": (insert(LINE), None, [[{"size": 5}]]),
     "replace": (insert(LINE).prefix_with("OR REPLACE").values(id=1), None, [None]),
-    "upsert": (sqlite.insert(LINE).values(id=1).on_conflict_do_nothing(), None, [None]),
-    "of a select": (insert(LINE).from_select(["id"], select(literal(1))), None, [None]),
+    "unless it is there": (
+        sqlite.insert(LINE).values(id=1).on_conflict_do_nothing(), None, [[{"id": 1, "size": 5}]],
+    ),
+    "upsert": (
+        sqlite.insert(LINE).values(id=1).on_conflict_do_update(set_={"name": "a"}), None, [None],
+    ),
+    "of a select": (insert(LINE).from_select(["id"], select(literal(1))), None, [[]]),
+    "of a select with a prefix": (
+        insert(LINE).from_select(["id"], select(literal(1)).prefix_with("ALL")), None, [None],
+    ),
     "update": (update(LINE).values(state=1), None, [None]),
     "query": (select(LINE), None, [None]),
 }  # fmt: skip
@@ -116,6 +126,17 @@ def test_the_rows_of_an_insert(empty: Engine, way: str) -> None:
     """The values that are stored as they are sent, by the columns' keys; no others."""
     statement, parameters, expected = WAYS[way]
     assert told(empty, statement, parameters) == expected
+
+
+DELETED = delete(LINE).returning(LINE.c.id).cte()
+
+
+@pytest.mark.parametrize("source", [select(DELETED.c.id), text("SELECT 1").columns(LINE.c.id)])
+def test_rows_of_what_may_write(source: Any) -> None:
+    """Of an INSERT that may delete rows as well nothing is told."""
+    statement = insert(LINE).from_select(["id"], source, include_defaults=False)
+    dialect: Any = postgresql.dialect
+    assert private.inserted(statement.compile(dialect=dialect())) is None
 
 
 def test_an_expression_is_named(empty: Engine) -> None:

@@ -65,7 +65,7 @@ def test_what_has_time_is_not_loaded(shelf: Shelf) -> None:
 
 def test_a_remembered_absence_is_not_loaded_early(shelf: Shelf) -> None:
     """That a row does not exist has a time of its own, which is short."""
-    shelf.put(b"1", b"\xc0", NEARLY_OVER)
+    shelf.put(b"1", b"\xc0" + shelf.lease(b"2").absent, NEARLY_OVER)
     assert seen(shelf, b"1") == [b"\xc0"]
     assert seen(shelf, b"1", b"1") == [b"\xc0"] * 2
 

@@ -21,9 +21,10 @@ local function rows_of(generation)
 end
 
 do
-  local known = redis.pcall('HMGET', KEYS[1], 'run', 'gen', 'held', 'stamp', 'loose', 'tagset')
+  local known = redis.pcall('HMGET', KEYS[1], 'run', 'gen', 'held', 'stamp', 'loose', 'tagset',
+    'absent')
   local count, generation, stamp, on = 0, known[2], known[4], nil
-  for i = 1, 6 do
+  for i = 1, 7 do
     count = count + (known[i] and 1 or 0)
   end
   local quiet = known[1] == ARGV[1] and (ARGV[4] == '0' or known[3] == ARGV[1])

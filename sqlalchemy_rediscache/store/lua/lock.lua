@@ -3,13 +3,15 @@
 -- ARGV:    [1] run  [2] generation  [3] token  [4] quarantine ms  [5] lock ms
 --          [6] '1' to hold the whole region  [7] the set of columns that tags are of
 --          [8] '1' when the writer does not know the tags that its rows get  [9] those that it
---          knows, as words  [10] for each row '1' when it had tags before  [11..] for each row the
---          field whose value the writer wants to build on, or ''; a single one is for all rows
+--          knows, as words  [10] for each row '1' when it had tags before  [11] '1' when rows were
+--          made, too, whose keys are not known  [12..] for each row the field whose value the
+--          writer wants to build on, or ''; a single one is for all rows
 -- Returns: packed by cmsgpack: {0, generation, values of those fields} or {1, generation} when the
 --          rows are named for another generation (nothing is held then: call again).
 -- Invariant: from lock to release nobody reads, fills or publishes the row but through this
 --          writer's token; the stamp changes, so that no older snapshot fills either, and so does
---          that of every tag that a row has or gets; where one is not known, of all of them.
+--          that of every tag that a row has or gets; where one is not known, of all of them. Where
+--          a new row's key is not known, so does the stamp that absences carry.
 local seen = survey()
 local current = seen.gen
 local region = ARGV[6] == '1'
@@ -25,6 +27,9 @@ if region then
 end
 redis.call('HSET', guard, own, expiry, 'stamp', fresh(token))
 redis.call('PEXPIRE', guard, 2592000000)
+if ARGV[11] == '1' then
+  redis.call('HSET', guard, 'absent', signed(seen.absent, seen.open))
+end
 
 -- Nobody asked for tags of this region where the guard names no set of columns.
 local tagset = seen.tagset
@@ -60,10 +65,10 @@ local function hold(row)
   redis.call('PEXPIRE', row, 3600000)
 end
 
-local fields, values, alike = #ARGV - 10, {}, nil
+local fields, values, alike = #ARGV - 11, {}, nil
 for i = 3, #KEYS do
   local row = KEYS[i]
-  local value, others, words = found(row, ARGV[fields == 1 and 11 or 8 + i])
+  local value, others, words = found(row, ARGV[fields == 1 and 12 or 9 + i])
   if tagset and not loose and string.sub(ARGV[10], i - 2, i - 2) == '1' then
     -- What the row says of itself, and not what the writer's object says: it may be an older one.
     if words and not others then

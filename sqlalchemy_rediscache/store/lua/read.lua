@@ -6,15 +6,18 @@
 --          [8] '1' to act as if the values were absent  [9] most bytes of a value  [10] the field
 --          [11] ms: the caller would load anew what has less than this to live, '0' for nothing
 -- Returns: for one row that is there, when [7] is '': its value, a string. Else
---          {code, generation, stamp, busy, states}: code 0 read, 1 other generation, 2 other stamp;
+--          {code, generation, stamp, busy, states, absent}: code 0 read, 1 other generation, 2 other stamp;
 --          stamp the one in force; busy 1 when a writer or the quarantine is open;
 --          states packed by cmsgpack, one for each row: the value, or 1 leased to the caller,
 --          2 locked (load, don't fill), 3 being filled by another, 4 absent and no lease asked for,
 --          5 was too large and is deleted (no lease), 7 leased to the caller though it is there:
---          all others go on getting the value.
+--          all others go on getting the value. A remembered absence is a value, packed nil;
+--          absent is what one must carry that is loaded under these leases, '' when none may be
+--          remembered.
 -- Invariant: a value is there only while no writer holds the row, since a lock empties it and a
 --          fill or a release puts nothing beside one. A lease is never granted beside a writer of
---          the row or of the region, nor in quarantine, and makes no value live longer.
+--          the row or of the region, nor in quarantine, and makes no value live longer. An absence
+--          is served only while no row has been made under an unknown key since its lease.
 local lease_ms, stamp, field = tonumber(ARGV[6]), ARGV[7], ARGV[10]
 local most, unwanted = tonumber(ARGV[9]), ARGV[8] == '1'
 
@@ -24,13 +27,19 @@ local function lent(row)
   return owner and owner ~= token and tonumber(expiry) > clock()
 end
 
--- Is it time for this caller to load a value anew that is there? Not a remembered absence, which
--- is packed as nil. There is no such question where the caller loads nothing early.
+-- A remembered absence is packed as nil, and the stamp that it carries follows.
+local nothing = '\192'
+local function is_absence(value)
+  return string.byte(value) == 192
+end
+
+-- Is it time for this caller to load a value anew that is there? Not a remembered absence. There is
+-- no such question where the caller loads nothing early.
 local due
 if ARGV[11] ~= '0' then
   local early = tonumber(ARGV[11])
   function due(row, value)
-    return value ~= '\192' and redis.call('PTTL', row) < early and not lent(row)
+    return not is_absence(value) and redis.call('PTTL', row) < early and not lent(row)
   end
 end
 
@@ -41,7 +50,11 @@ if #KEYS == 2 and stamp == '' and not unwanted then
   end
   local value = redis.pcall('HGET', KEYS[2], field)
   if type(value) == 'string' and #value <= most and not (due and due(KEYS[2], value)) then
-    return value
+    if not is_absence(value) then
+      return value
+    elseif value == nothing .. absence(gen, redis.call('HGET', guard, 'absent')) then
+      return nothing
+    end
   end
 end
 
@@ -84,7 +97,8 @@ local function lend(row)
   return 1
 end
 
-local states, ask = {}, redis.pcall
+local states, ask, absent = {}, redis.pcall, absence(gen, seen.absent, seen.open)
+local carried = nothing .. absence(gen, seen.absent)
 for i = 2, #KEYS do
   local value, large = ask('HGET', KEYS[i], field), false
   if type(value) == 'table' then
@@ -93,6 +107,11 @@ for i = 2, #KEYS do
   elseif value and (unwanted or #value > most) then
     redis.call('HDEL', KEYS[i], field)
     value, large = false, not unwanted
+  elseif value and is_absence(value) then
+    value = value == carried and nothing
+    if not value then
+      redis.call('HDEL', KEYS[i], field) -- a row may have been made since
+    end
   end
   if value and due and due(KEYS[i], value) and lend(KEYS[i]) == 1 then
     value = 7
@@ -102,4 +121,4 @@ end
 if granted then
   redis.call('PEXPIRE', guard, 2592000000)
 end
-return {0, gen, seen.stamp, busy, cmsgpack.pack(states)}
+return {0, gen, seen.stamp, busy, cmsgpack.pack(states), absent}

@@ -8,7 +8,8 @@
 --          named for another generation (call again with those names, so that what crept in there
 --          is emptied).
 -- Invariant: a value is published only by a writer that held the row alone from lock to release;
---          a writer that finds its lock gone empties the row, since anyone may have filled it.
+--          a writer that finds its lock gone empties the row, since anyone may have filled it, and
+--          ends the absences of the region.
 local current = open_guard()
 local own = 'w:' .. token
 local lost = redis.call('HDEL', guard, own, 'W:' .. token) == 0
@@ -23,7 +24,8 @@ if current ~= gen then
 end
 if lost then
   local seen = survey()
-  redis.call('HSET', guard, 'stamp', fresh(token), 'loose', signed(seen.loose, seen.open))
+  redis.call('HSET', guard, 'stamp', fresh(token), 'loose', signed(seen.loose, seen.open),
+    'absent', signed(seen.absent, seen.open))
 end
 
 -- The row is not this writer's alone: others go on holding it, and nobody publishes it. Where they
