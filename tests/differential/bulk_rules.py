@@ -106,6 +106,15 @@ def _insert_from_select(session: Session, model: Any, rows: Rows) -> Any:
     session.execute(insert(model).from_select(list(rows[0]), select(*selected)))
 
 
+def _keyless_insert(session: Session, model: Any, rows: Rows) -> Any:
+    columns = inspect(model).columns
+    made = {
+        one.key: select(literal(rows[0][one.key], columns[one.key].type)).scalar_subquery()
+        for one in keys_of(model)
+    }
+    session.execute(insert(model).values({**rows[0], **made}))
+
+
 INSERTS: Mapping[str, Callable[[Session, Any, Rows], Any]] = {
     "many": lambda session, model, rows: _done(session, insert(model), rows),
     "values": lambda session, model, rows: _done(session, insert(model).values(rows)),
@@ -118,6 +127,8 @@ INSERTS: Mapping[str, Callable[[Session, Any, Rows], Any]] = {
     "mappings": lambda session, model, rows: session.bulk_insert_mappings(inspect(model), rows),
     "Core": _core_insert,
     "from select": _insert_from_select,
+    "keys by expressions": _keyless_insert,
+    "keys by expressions, too": _keyless_insert,
     "or nothing": lambda session, model, rows: _done(
         session, _conflicting(session, model, rows).on_conflict_do_nothing()
     ),
