@@ -125,7 +125,7 @@ def _nested(depth: int) -> bytes:
 
 
 HOSTILE: list[bytes] = [
-    b"", b"\x00", b"\xc0\xc0", b"\xc1", b"x", b"x\x9c", b"garbage", b"\xff" * 100,
+    b"", b"\x00", b"\xc2\xc0", b"\xc1", b"x", b"x\x9c", b"garbage", b"\xff" * 100,
     msgpack.packb([]), msgpack.packb([1]), msgpack.packb({"id": 1}), msgpack.packb([1] * 50),
     msgpack.packb([2, "other", "row", None]), msgpack.packb(["1", "x", "y", None]),
     msgpack.packb([1, "ann", msgpack.ExtType(77, b"1"), None]),

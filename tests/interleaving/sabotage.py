@@ -193,14 +193,14 @@ def members_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def absences_of_any_time(world: World, patch: pytest.MonkeyPatch) -> None:
     """A remembered absence is served whatever rows have been made since."""
-    stamped = "elseif value == nothing .. absence(gen, redis.call('HGET', guard, 'absent')) then"
-    _change(world, stamped, "else", "read")
+    stamped = "if value == nothing .. (absent and string.match(absent, '^[^|]*') or gen) then"
+    _change(world, stamped, "if true then", "read")
     _change(world, "value = value == carried and nothing", "value = nothing", "read")
 
 
 def absences_of_their_fill(world: World, patch: pytest.MonkeyPatch) -> None:
     """An absence carries the stamp that is in force when it is filled, not when it was loaded."""
-    later = "value = '\\192' .. absence(gen, redis.call('HGET', guard, 'absent'))"
+    later = "value = '\\192' .. string.match(redis.call('HGET', guard, 'absent') or gen, '^[^|]*')"
     _change(world, "    if value ~= '' then\n",
             f"    if string.byte(value) == 192 then {later} end\n    if value ~= '' then\n",
             "fill")  # fmt: skip
@@ -208,7 +208,7 @@ def absences_of_their_fill(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def absences_beside_writers(world: World, patch: pytest.MonkeyPatch) -> None:
     """An absence is remembered that was loaded while somebody made rows."""
-    _change(world, "absence(gen, seen.absent, seen.open)", "absence(gen, seen.absent)", "read")
+    _change(world, "if seen.open[owner] then absent = '' end", "", "read")
 
 
 def absences_outlive_makers(world: World, patch: pytest.MonkeyPatch) -> None:

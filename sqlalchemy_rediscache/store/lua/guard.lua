@@ -28,42 +28,6 @@ local function fresh(name)
   return string.format('%s.%x', name, (t[1] * 1000000 + t[2]) % 4294967296)
 end
 
--- A stamp beside which its writers are named: stamp|token,token. What carries the stamp is served
--- only while it is in force; what is loaded while one of the writers is open carries none.
-local function owners(value)
-  return string.gmatch(string.match(value, '|(.*)$') or '', '[^,]+')
-end
-
--- Has it a writer that has not released yet?
-local function written(value, open)
-  for owner in owners(value) do
-    if open[owner] then
-      return true
-    end
-  end
-  return false
-end
-
--- Its next value, with this writer among those that have not released.
-local function signed(value, open)
-  local names = token
-  for owner in owners(value) do
-    if open[owner] and owner ~= token then
-      names = names .. ',' .. owner
-    end
-  end
-  return fresh(token) .. '|' .. names
-end
-
--- The stamp that remembered absences of the region carry, '' while rows are being made whose keys
--- are not known. Where none was ever made since the guard began, the generation stands for it.
-local function absence(generation, value, open)
-  if not value or value == '' then
-    return generation
-  end
-  return open and written(value, open) and '' or string.match(value, '^[^|]*')
-end
-
 -- Give the guard a new generation. Writers open now hold rows of the old one, whose names nobody
 -- reads any more: they become writers of the whole region, so that no lease is granted beside them.
 local function renew()

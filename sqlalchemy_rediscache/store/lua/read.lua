@@ -27,11 +27,9 @@ local function lent(row)
   return owner and owner ~= token and tonumber(expiry) > clock()
 end
 
--- A remembered absence is packed as nil, and the stamp that it carries follows.
+-- A remembered absence is packed as nil (byte 192). What it carries follows: a stamp that the guard
+-- has, with those who change it as in tags.lua, or the generation where it has none.
 local nothing = '\192'
-local function is_absence(value)
-  return string.byte(value) == 192
-end
 
 -- Is it time for this caller to load a value anew that is there? Not a remembered absence. There is
 -- no such question where the caller loads nothing early.
@@ -39,7 +37,7 @@ local due
 if ARGV[11] ~= '0' then
   local early = tonumber(ARGV[11])
   function due(row, value)
-    return not is_absence(value) and redis.call('PTTL', row) < early and not lent(row)
+    return string.byte(value) ~= 192 and redis.call('PTTL', row) < early and not lent(row)
   end
 end
 
@@ -50,9 +48,11 @@ if #KEYS == 2 and stamp == '' and not unwanted then
   end
   local value = redis.pcall('HGET', KEYS[2], field)
   if type(value) == 'string' and #value <= most and not (due and due(KEYS[2], value)) then
-    if not is_absence(value) then
+    if string.byte(value) ~= 192 then
       return value
-    elseif value == nothing .. absence(gen, redis.call('HGET', guard, 'absent')) then
+    end
+    local absent = redis.call('HGET', guard, 'absent')
+    if value == nothing .. (absent and string.match(absent, '^[^|]*') or gen) then
       return nothing
     end
   end
@@ -97,8 +97,14 @@ local function lend(row)
   return 1
 end
 
-local states, ask, absent = {}, redis.pcall, absence(gen, seen.absent, seen.open)
-local carried = nothing .. absence(gen, seen.absent)
+-- What absences carry now, and what those will that are loaded from now on.
+local absent = string.match(seen.absent, '^[^|]+') or gen
+local carried = nothing .. absent
+for owner in string.gmatch(string.match(seen.absent, '|(.*)$') or '', '[^,]+') do
+  if seen.open[owner] then absent = '' end
+end
+
+local states, ask = {}, redis.pcall
 for i = 2, #KEYS do
   local value, large = ask('HGET', KEYS[i], field), false
   if type(value) == 'table' then
@@ -107,7 +113,7 @@ for i = 2, #KEYS do
   elseif value and (unwanted or #value > most) then
     redis.call('HDEL', KEYS[i], field)
     value, large = false, not unwanted
-  elseif value and is_absence(value) then
+  elseif value and string.byte(value) == 192 then
     value = value == carried and nothing
     if not value then
       redis.call('HDEL', KEYS[i], field) -- a row may have been made since

@@ -8,6 +8,31 @@
 --          writer that could not find it is between its lock and its release.
 local tags = KEYS[2]
 
+local function owners(value)
+  return string.gmatch(string.match(value, '|(.*)$') or '', '[^,]+')
+end
+
+-- Has it a writer that has not released yet?
+local function written(value, open)
+  for owner in owners(value) do
+    if open[owner] then
+      return true
+    end
+  end
+  return false
+end
+
+-- Its next value, with this writer among those that have not released.
+local function signed(value, open)
+  local names = token
+  for owner in owners(value) do
+    if open[owner] and owner ~= token then
+      names = names .. ',' .. owner
+    end
+  end
+  return fresh(token) .. '|' .. names
+end
+
 -- A writer has, or may have, rows with these tags (words of a text): no entry that depends on one
 -- of them is good any more. Tags that nobody asked for are not there and need no stamp.
 local function touch(words, open)
