@@ -15,6 +15,7 @@ from ..options import CacheOption, query_defaults
 from .access import Services
 from .engine_events import EngineEvents
 from .flushes import Flushes
+from .loads import Loads
 from .lookup import Lookups
 from .plans import Plans
 from .queries import DEFAULTS, Queries
@@ -34,10 +35,11 @@ class SessionHooks:
         plans = Plans(services.models)
         self.engine_events = EngineEvents(services, plans)
         services.met = self.engine_events.hearing.hear
-        self.lookups = Lookups(services)
+        loads = Loads(services)
+        self.lookups = Lookups(services, loads)
         self._refreshes = Refreshes(services)
         self.queries = Queries(services, plans)
-        self._statements = Statements(services, self.queries)
+        self._statements = Statements(services, self.queries, loads)
         self._flushes = Flushes(services, plans)
         self._transactions = Transactions(services, self.engine_events)
         self._plans = plans

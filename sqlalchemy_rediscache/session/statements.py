@@ -27,6 +27,7 @@ from ..store import Lease
 from .access import Access, Services
 from .fetch import fetch
 from .hydrate import hydrate_all
+from .loads import Loads
 from .queries import Queries, asks_refresh
 from .recognise import key_lookup, only_equality
 from .unit import Unit, known_unit, unit_of
@@ -65,11 +66,18 @@ class _Plan(NamedTuple):
 
 
 class Statements:
-    """Answers and fills from the SELECTs of one cache's sessions."""
+    """Answers and fills from the SELECTs of one cache's sessions.
 
-    def __init__(self, services: Services, queries: Queries) -> None:
+    Args:
+        services: The parts of the cache.
+        queries: Answers what is no key lookup.
+        loads: Wants to know how SQLAlchemy loads single rows.
+    """
+
+    def __init__(self, services: Services, queries: Queries, loads: Loads) -> None:
         self._services = services
         self._queries = queries
+        self._loads = loads
 
     def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         """The result of a key lookup; None to let SQLAlchemy run the statement."""
@@ -146,6 +154,8 @@ class Statements:
             return None
         expected = _expected(unit, access, lookup.tokens)
         if expected is not None:
+            if expected and access.region.complete and not refresh and _is_plain(lookup):
+                self._loads.learn(access, lookup.mapper, lookup.state)
             return self._load(lookup, access.region, expected)
         plan = self._plan(lookup)
         if not permit.lease if refresh else plan is None:
@@ -179,17 +189,7 @@ class Statements:
     def _plan(self, lookup: KeyLookup) -> _Plan | None:
         """How cached rows would become this statement's result; None if they can't."""
         state, region = lookup.state, lookup.access.region
-        statement = state.statement
-        selected = private.selected(statement)
-        plain = (
-            region.direct
-            and len(selected) == 1
-            and not private.options_of(statement)
-            and not private.in_context(state)
-            and not private.returns_tuples(state)
-            and private.entity_of(selected[0]) is lookup.mapper
-        )
-        if plain:
+        if _is_plain(lookup):
             return _Plan(region, lambda rows: self._direct(lookup, rows))
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
@@ -252,6 +252,21 @@ class Statements:
             if not filled:
                 reads.give_back(access.scripts, leases)
         return private.replay(state, private.cursor_of(cursor, rows))
+
+
+def _is_plain(lookup: KeyLookup) -> bool:
+    """Does it ask for plain objects of a class, which may be made of its rows directly?"""
+    state = lookup.state
+    statement = state.statement
+    selected = private.selected(statement)
+    return (
+        lookup.access.region.direct
+        and len(selected) == 1
+        and not private.options_of(statement)
+        and not private.in_context(state)
+        and not private.returns_tuples(state)
+        and private.entity_of(selected[0]) is lookup.mapper
+    )
 
 
 def _mode(state: ORMExecuteState) -> Mode | None:

@@ -194,7 +194,7 @@ def test_key_lookups_ask_the_session_first(engine: Engine, found: bool) -> None:
 
 def test_a_class_mismatch_means_absent(engine: Engine) -> None:
     """An override's PASSIVE_CLASS_MISMATCH is "no such object": None, and no SQL."""
-    from sqlalchemy_rediscache.session.lookup import ABSENT  # noqa: PLC0415
+    from sqlalchemy_rediscache.session.loads import ABSENT  # noqa: PLC0415
 
     class Absent(Session):
         def _identity_lookup(self, mapper: Any, *args: Any, **kwargs: Any) -> Any:
