@@ -25,7 +25,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .codec import Wire
 from .debts import Debts
@@ -41,6 +41,20 @@ from .store import Asked, QueryScripts, QueryState, RowsWanted
 Keys = Sequence[Sequence[bytes | None]]
 """For each entity of a result the keys in its rows."""
 
+
+class Guess(NamedTuple):
+    """What an entry is expected to name.
+
+    Args:
+        keys: For each entity of the result the keys in its rows.
+        rows: Each row once, for each entity that has any.
+    """
+
+    keys: Keys
+    rows: Sequence[RowsWanted]
+
+
+_NO_GUESS = Guess((), ())
 _UNSURE = (QueryState.WRITTEN, QueryState.OTHER_STAMP)
 _MOST_ROUNDS = 5
 """An entry that names other rows each time that it is looked at is left alone after this many."""
@@ -58,7 +72,7 @@ class QueryPath:
         stamps: For each guard the stamp last seen with no writer open, None when one was.
         lease_wait: Seconds to wait for another reader's load.
         max_bytes: Larger entries are not stored.
-        guesses: For each query the keys that its entry had when it was last seen.
+        guesses: For the home and the name of each query the `Guess` that its entry gave last.
     """
 
     def __init__(
@@ -83,11 +97,11 @@ class QueryPath:
     def find(self, scripts: QueryScripts, wanted: Wanted, rules: Rules) -> Found:
         """Look a query up; wait for its load when another reader is at it."""
         token = scripts.new_token()
-        keys: Keys = self._guesses.get(wanted.digest, ())
+        guess: Guess = self._guesses.get(wanted.name, _NO_GUESS)
         patience = Patience(self._lease_wait)
         for _ in range(_MOST_ROUNDS):
             began = time.monotonic()
-            answer = self._waited(scripts, wanted, token, keys, rules, patience)
+            answer = self._waited(scripts, wanted, token, guess, rules, patience)
             if answer is None:
                 return Found()
             asked, rows = answer
@@ -97,13 +111,13 @@ class QueryPath:
                 # A write is under way, another is loading it, this snapshot is an older one, ...
                 return self._old(wanted, asked[0], rules) or self._missed(Found())
             entry = self._unpacked(wanted, asked)
-            if entry is not None and entry.keys != keys:
+            if entry is not None and entry.keys != guess.keys:
                 # Ask again, for the rows that it names, and for the stamps with them.
-                keys = self._guesses[wanted.digest] = entry.keys
-                if any(keys):
+                guess = self._guesses[wanted.name] = _guess(wanted, entry.keys)
+                if guess.rows:
                     continue
             if entry is not None and not self._early(asked[0], entry):
-                result = _result(wanted, entry, rows)
+                result = _result(wanted, entry, guess, rows)
                 if result is not None:
                     self._hit(scripts, wanted, asked[0], rules, began)
                     return Found(result)
@@ -119,13 +133,13 @@ class QueryPath:
         scripts: QueryScripts,
         wanted: Wanted,
         token: bytes,
-        keys: Keys,
+        guess: Guess,
         rules: Rules,
         patience: Patience,
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, once no other reader is loading the query; None where there is none."""
         while True:
-            answer = self._ask(scripts, wanted, token, keys, rules)
+            answer = self._ask(scripts, wanted, token, guess, rules)
             if answer is None:
                 return None
             asked = answer[0]
@@ -150,22 +164,17 @@ class QueryPath:
         return found
 
     def _ask(
-        self, scripts: QueryScripts, wanted: Wanted, token: bytes, keys: Keys, rules: Rules
+        self, scripts: QueryScripts, wanted: Wanted, token: bytes, guess: Guess, rules: Rules
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, the rows decoded; None where it gives none that may be trusted."""
         debts = self._debts
-        rows = [
-            RowsWanted(place.guard, place.prefix, entity.region.field, distinct(own))
-            for entity, place, own in zip(wanted.layout.entities, wanted.places, keys, strict=False)
-        ]
-        rows = [one for one in rows if one.names]
         try:
             if not debts.settled:
                 if not debts.trusting:
                     return None
                 debts.pay(scripts.scripts)
             answer = scripts.ask(
-                wanted.watched, wanted.digest, token, rows,
+                wanted.watched, wanted.digest, token, guess.rows,
                 lease=rules.lease, refresh=rules.refresh, stale_ms=rules.stale_ms,
             )  # fmt: skip
         except CacheUnavailable:
@@ -183,7 +192,7 @@ class QueryPath:
         It has no rows elsewhere: all of it is of one moment, no longer ago than it said.
         """
         entry = self._unpacked(wanted, [asked], old=True) if _servable(asked, rules) else None
-        result = None if entry is None else _result(wanted, entry, ())
+        result = None if entry is None else _result(wanted, entry, _NO_GUESS, ())
         if result is None:
             return None
         self._counters.add("query_stale")
@@ -262,7 +271,7 @@ class QueryPath:
             self._counters.add("errors")
             return
         if value:
-            self._guesses[wanted.digest] = keys
+            self._guesses[wanted.name] = _guess(wanted, keys)
 
     def give_back(self, scripts: QueryScripts, wanted: Wanted, found: Found) -> None:
         """Return the lease unused, so that nobody waits for what won't come."""
@@ -283,6 +292,14 @@ class QueryPath:
             self._counters.add("fills", rows)
 
 
+def _guess(wanted: Wanted, keys: Keys) -> Guess:
+    rows = [
+        RowsWanted(place.guard, place.prefix, entity.region.field, distinct(own))
+        for entity, place, own in zip(wanted.layout.entities, wanted.places, keys, strict=False)
+    ]
+    return Guess(keys, [one for one in rows if one.names])
+
+
 def distinct(keys: Sequence[bytes | None]) -> list[bytes]:
     """Each key once, without the rows that have no such entity."""
     return [key for key in dict.fromkeys(keys) if key is not None]
@@ -294,10 +311,14 @@ def _servable(asked: Asked, rules: Rules) -> bool:
 
 
 def _result(
-    wanted: Wanted, entry: Entry, found: Sequence[Sequence[Any]]
-) -> list[Sequence[Any]] | None:
+    wanted: Wanted, entry: Entry, guess: Guess, found: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]] | None:
     """The rows of the result, None where a row that the entry names is not there."""
     layout = wanted.layout
+    if wanted.direct and len(guess.rows) == 1:
+        names = guess.rows[0].names
+        if len(names) == len(entry.keys[0]):  # each once, as a rule
+            return layout.entities[0].region.read_many(found[0], names)
     answers = iter(found)
     by_key: list[dict[bytes, Row]] = []
     for entity, own in zip(layout.entities, entry.keys, strict=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .commits import before_commit
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
+    OWN_STATE,
     add_instances,
     expired_loader,
     identity_class,
@@ -115,6 +116,7 @@ from .statements import (
 )
 
 __all__ = [
+    "OWN_STATE",
     "SQLALCHEMY_2_1",
     "ByKey",
     "CachedSession",
