@@ -143,6 +143,8 @@ class QueryPath:
             if answer is None:
                 return None
             asked = answer[0]
+            if len(asked) == 1 and asked[0].state is QueryState.THERE:  # as a rule
+                return answer
             unsure = next((one.state for one in asked if one.state in _UNSURE), None)
             if unsure is not None:
                 # One region that can't be relied on decides for all.

@@ -25,11 +25,12 @@ from ..read_path import Batch, Permit
 from ..row import Row
 from ..store import Lease
 from .access import Access, Services
+from .asked import asks_refresh
 from .fetch import fetch
 from .hydrate import hydrate_all
 from .loads import Loads
-from .queries import Queries, asks_refresh
-from .recognise import key_lookup, only_equality
+from .queries import Queries
+from .recognise import Equality, key_lookup, only_equality
 from .unit import Unit, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
@@ -99,16 +100,19 @@ class Statements:
         if given and (given.keys() - _OWN_OPTIONS or given.get("skip_cache")):
             return None  # a listener tells how to load, or from where (a schema map, say)
         mapper = private.subject(state.statement)
-        equal = None if mapper is None else only_equality(state, mapper)
+        plainly = private.loads_plainly(state)
+        equal = only_equality(state, mapper) if plainly and mapper is not None else None
         if mapper is None or (equal is not None and equal.column not in mapper.primary_key):
-            return self._queries.on_select(state, equal)
-        lookup = self._key_lookup(state, mapper)
+            return self._queries.on_select(state, equal, plainly=plainly)
+        lookup = self._key_lookup(state, mapper, equal)
         result = None if lookup is None else self._answer(lookup)
         if lookup is None or (result is None and lookup.mode == "cache"):
-            return self._queries.on_select(state, equal)
+            return self._queries.on_select(state, equal, plainly=plainly)
         return result
 
-    def _key_lookup(self, state: ORMExecuteState, mapper: Mapper[Any]) -> KeyLookup | None:
+    def _key_lookup(
+        self, state: ORMExecuteState, mapper: Mapper[Any], equal: Equality | None
+    ) -> KeyLookup | None:
         """The statement as a lookup by primary key, after the flush that it wants."""
         session = state.session
         if not self._services.models.caches(mapper):
@@ -121,7 +125,10 @@ class Statements:
         if mode == "skip" or not _understood(state) or private.has_listeners_after(state):
             return None
         parameters: Any = state.parameters
-        keys = key_lookup(state.statement, parameters, mapper)
+        if equal is not None and len(mapper.primary_key) == 1:
+            keys: list[tuple[Any, ...]] | None = [(equal.parameter.value,)]
+        else:
+            keys = key_lookup(state.statement, parameters, mapper)
         if keys is None:
             return None
         access = self._services.reading(session, mapper, known_unit(session))

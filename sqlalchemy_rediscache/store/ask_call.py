@@ -7,7 +7,7 @@ from typing import Final
 
 from .server import ServerIdentity
 from .transport import Frame
-from .wire import bulks
+from .wire import Middle, bulks
 
 _LONGEST_KEPT: Final = 16_384
 """Bytes of rows' keys that are kept packed."""
@@ -86,8 +86,7 @@ class AskCall:
         self._lease_ms = lease_ms
         self._max_bytes = max_bytes
         self._tails: dict[tuple[bool, bytes, bool, int, bool, bytes], bytes] = {}
-        self._middle: tuple[bytes, bytes, bytes] = b"", b"", b""
-        """Run and generation as they were last seen, and both of them packed."""
+        self._middle = Middle()
 
     def frame(
         self,
@@ -120,7 +119,8 @@ class AskCall:
             hold = self._server.hold_ms()
             return b"*%d\r\n%b%b%b%b%b$%d\r\n%b\r\n$%d\r\n%b\r\n%b%b" % (
                 parts, self._start, bulks((b"%d" % count,)), self._guard, keys,
-                self._packed(run, generation), len(token), token, len(hold), hold, tail, last,
+                self._middle.packed(run, generation), len(token), token, len(hold), hold,
+                tail, last,
             )  # fmt: skip
 
         return frame
@@ -140,11 +140,3 @@ class AskCall:
             if stamp == b"":
                 self._tails[key] = known
         return known
-
-    def _packed(self, run: bytes, generation: bytes) -> bytes:
-        known = self._middle
-        if known[0] is run and known[1] is generation:
-            return known[2]
-        packed = bulks((run, generation))
-        self._middle = run, generation, packed
-        return packed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
@@ -30,6 +30,9 @@ class QueryState(IntEnum):
     """Absent; no lease was asked for."""
     OTHER_STAMP = 6
     """The region changed since the caller's snapshot."""
+
+
+_STATES: Mapping[int, QueryState] = {state.value: state for state in QueryState}
 
 
 class Watched(NamedTuple):
@@ -174,19 +177,19 @@ class QueryScripts:
             refresh: Act as if there were none.
             stale_ms: Milliseconds for which it may be served after it was last known to be right.
         """
-        apart, riding = _riding(watched, rows)
         calls = self.scripts.calls
+        apart, riding = _riding(watched, rows)
         frames = [calls.frame([self._rows_call(rows[index], token)]) for index in apart]
         # Regions with rows go first: what depends on others is looked at when their rows are read.
         order = sorted(range(len(watched)), key=lambda index: index not in riding)
         for index in order:
             one, home = watched[index], index == 0
-            known = calls.generations.get(one.guard, token)
             own = rows[riding[index]] if index in riding else None
-            call = self._ask_call(one)
+            call = self._ask_call("ask", one)
             tail = call.tail(lease=lease, stamp=one.stamp, refresh=refresh, stale_ms=stale_ms,
                              home=home, field=b"" if own is None else own.field)  # fmt: skip
             entry = one.entry_key(digest) if home else None
+            known = calls.generations.get(one.guard, token)
             frames.append(call.frame(known, token, entry, own, one.tags, tail))
         replies = calls.run_frames(frames)
         found: list[Rows] = [[] for _ in rows]
@@ -195,21 +198,21 @@ class QueryScripts:
         asked: dict[int, Asked] = {}
         for index, reply in zip(order, replies[len(apart) :], strict=True):
             state, generation, stamp, busy, *more, own_rows = msgpack.unpackb(reply, raw=True)
-            asked[index] = Asked(QueryState(state), generation, stamp, bool(busy), *more)
+            asked[index] = Asked(_STATES[state], generation, stamp, bool(busy), *more)
             calls.generations[watched[index].guard] = generation
             if index in riding:
                 at = riding[index]
                 found[at] = own_rows or [False] * len(rows[at].names)
         return [asked[index] for index in range(len(watched))], found
 
-    def _ask_call(self, watched: Watched) -> AskCall:
+    def _ask_call(self, script: str, watched: Watched) -> AskCall:
         key = watched.guard, watched.tagset
         call = self._ask_calls.get(key)
         if call is None:
             calls = self.scripts.calls
             call = self._ask_calls[key] = AskCall(
                 calls.server,
-                calls.sha("ask"),
+                calls.sha(script),
                 watched.guard,
                 watched.tags_key,
                 watched.tagset,
@@ -297,6 +300,8 @@ def _riding(
     watched: Sequence[Watched], rows: Sequence[RowsWanted]
 ) -> tuple[list[int], dict[int, int]]:
     """Which of the rows are read by a call of their own, and, for each region, which with its."""
+    if not rows:
+        return [], {}
     at = {one.guard: index for index, one in enumerate(watched)}
     apart, riding = list[int](), dict[int, int]()
     for index, wanted in enumerate(rows):
