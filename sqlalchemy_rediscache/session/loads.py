@@ -70,17 +70,22 @@ class Loads:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def learn(self, access: Access, mapper: Mapper[Any], state: ORMExecuteState) -> None:
+    def learn(
+        self, access: Access, mapper: Mapper[Any], state: ORMExecuteState, cursor: Any
+    ) -> None:
         """Remember a statement that SQLAlchemy built for one row of a class, if it is a plain one.
 
         Args:
             access: Where the row is.
             mapper: The class.
             state: The statement, which asks for plain entities of the class by its key.
+            cursor: What the database answered.
         """
         memo, options = access.engine.memo(mapper), state.local_execution_options
         wheres, (clause, names) = private.criteria(state.statement), private.get_clause(mapper)
         if options.keys() - _PLAIN_OPTIONS or len(wheres) != 1 or wheres[0] is not clause:
+            return
+        if not _has_all(cursor, access.region):
             return
         keys = tuple(names[column].key for column in mapper.primary_key)
         memo.load = RowStatement(self._version(mapper), state.statement, options, keys)
@@ -112,16 +117,16 @@ class Loads:
         filled = False
         try:
             found = self._rows(session, region, asked, known)
-            values = found[0] if len(found) == 1 else None
+            values = found[0] if found is not None and len(found) == 1 else None
             row = None if values is None else _row(region, values)
-            sure = not found or (row is not None and row.key == asked.token)
+            sure = found == [] or (row is not None and row.key == asked.token)
             if sure and lease is not None and not unit_of(session).closed:
                 filled = True
                 reads.fill(scripts, region, [(lease, values)])
         finally:
             if lease is not None and not filled:
                 reads.give_back(scripts, [lease])
-        if not found:
+        if found == []:
             return ABSENT
         made = None
         if sure and row is not None:
@@ -134,17 +139,26 @@ class Loads:
     @staticmethod
     def _rows(
         session: Session, region: Region, asked: Asked, known: RowStatement
-    ) -> list[list[Any]]:
-        """The rows that the database returns, in the order of the region's columns."""
+    ) -> list[list[Any]] | None:
+        """The rows that the database returns, in the order of the region's columns.
+
+        None where it lacks some: SQLAlchemy goes on with what it compiled before a class got them.
+        """
         connection = private.connection_of(session, {"mapper": asked.mapper})
         parameters = dict(zip(known.names, asked.identity, strict=True))
         cursor: Any = connection.execute(
             known.statement, parameters, execution_options=known.options
         )
+        rows = cast(Sequence[ResultRow[Any]], cursor.all())
+        if not _has_all(cursor, region):
+            return None
         at = private.result_places(cursor.context.compiled)
         places = [at[column] for column in region.columns]
-        rows = cast(Sequence[ResultRow[Any]], cursor.all())
         return [[row[place] for place in places] for row in rows]
+
+
+def _has_all(cursor: Any, region: Region) -> bool:
+    return private.result_places(cursor.context.compiled).keys() >= region.index.keys()
 
 
 def _row(region: Region, values: list[Any]) -> Row:

@@ -161,9 +161,8 @@ class Statements:
             return None
         expected = _expected(unit, access, lookup.tokens)
         if expected is not None:
-            if expected and access.region.complete and not refresh and _is_plain(lookup):
-                self._loads.learn(access, lookup.mapper, lookup.state)
-            return self._load(lookup, access.region, expected)
+            learn = access.region.complete and not refresh and _is_plain(lookup)
+            return self._load(lookup, access.region, expected, learn=learn)
         plan = self._plan(lookup)
         if not permit.lease if refresh else plan is None:
             return None
@@ -226,7 +225,13 @@ class Statements:
     # -- from the database, into the cache ----------------------------------------------------
 
     def _load(
-        self, lookup: KeyLookup, group: Group, leases: Sequence[Lease], *, alone: bool = True
+        self,
+        lookup: KeyLookup,
+        group: Group,
+        leases: Sequence[Lease],
+        *,
+        alone: bool = True,
+        learn: bool = False,
     ) -> Result[Any] | None:
         """Run the statement and fill from its rows.
 
@@ -236,6 +241,7 @@ class Statements:
             leases: Under which leases.
             alone: It asks for these columns alone. A row that it does not return is no absent row
                 otherwise: what is loaded with it by an inner join may be missing.
+            learn: It is how SQLAlchemy loads one row of the class.
         """
         if not leases:
             return None
@@ -244,6 +250,8 @@ class Statements:
         filled = False
         try:
             cursor, rows = fetch(state)
+            if learn:
+                self._loads.learn(access, lookup.mapper, state, cursor)
             loaded = _values_by_token(group, cursor, rows, lookup.only_key)
             if loaded is not None and not unit_of(state.session).closed:
                 found = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
