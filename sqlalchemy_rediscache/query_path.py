@@ -35,6 +35,7 @@ from .patience import Patience
 from .query_entry import Entry, Found, Rules, Wanted, given_back, kept_calls
 from .read_path import unkept
 from .row import Row
+from .stamps import Stamps
 from .stats import Counters
 from .store import Asked, QueryScripts, QueryState, RowsWanted
 
@@ -69,7 +70,7 @@ class QueryPath:
     Args:
         counters: Where outcomes are counted.
         debts: Invalidations that are owed to Redis.
-        stamps: For each guard the stamp last seen with no writer open, None when one was.
+        stamps: Which stamps were seen.
         lease_wait: Seconds to wait for another reader's load.
         max_bytes: Larger entries are not stored.
         guesses: For the home and the name of each query the `Guess` that its entry gave last.
@@ -79,7 +80,7 @@ class QueryPath:
         self,
         counters: Counters,
         debts: Debts,
-        stamps: dict[bytes, bytes | None],
+        stamps: Stamps,
         lease_wait: float,
         max_bytes: int,
         guesses: Any,
@@ -185,7 +186,7 @@ class QueryPath:
         if not debts.settled:
             return None
         for watched, one in zip(wanted.watched, answer[0], strict=True):
-            self._stamps[watched.guard] = None if one.busy else one.stamp
+            self._stamps.saw(watched.guard, None if one.busy else one.stamp)
         return answer
 
     def _old(self, wanted: Wanted, asked: Asked, rules: Rules) -> Found | None:

@@ -18,6 +18,7 @@ from ..models import Models
 from ..query_path import QueryPath
 from ..read_path import Permit, ReadPath
 from ..region import Region
+from ..stamps import Stamps
 from ..stats import Counters, Reason
 from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
@@ -67,8 +68,7 @@ class Services:
         self.counters = counters
         self.bypassing = bypassing
         self.max_bytes = settings.max_bytes
-        self.stamps: dict[bytes, bytes | None] = {}
-        """For each guard the stamp last seen with no writer open, None when one was."""
+        self.stamps = Stamps()
         self.debts = Debts(counters)
         self.reads = ReadPath(counters, self.debts, self.stamps, settings.lease_wait)
         self.queries = QueryPath(
@@ -271,7 +271,7 @@ class Services:
             if private.has_connections(session):
                 return None  # begun before the cache was enabled: what it did is unknown
             stamp = b""
-            if view is View.SNAPSHOT and self.stamps.get(access.place.guard) is None:
+            if view is View.SNAPSHOT and self.stamps.last(access.place.guard) is None:
                 # A stamp is worth the longer answer only until this process knows one: one that
                 # has changed since is found out when a snapshot is to be answered.
                 stamp = b"?"
@@ -281,7 +281,7 @@ class Services:
             return None
         if view is View.LATEST:
             return Permit(lease=not wrote, wait=wait, refresh=refresh)
-        known = unit.stamps.get(access.place.guard)
+        known = self.stamps.before(access.place.guard, unit.began)
         if known is None:
             return None
         return Permit(lease=not wrote, wait=wait, stamp=known, refresh=refresh)

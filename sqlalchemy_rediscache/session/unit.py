@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -28,8 +27,7 @@ class Unit:
 
     Attributes:
         connections: Those of the transaction, in the order they were taken.
-        stamps: For each guard the stamp that was in force, with no writer open, before the first of
-            them: before any snapshot.
+        began: When the first of them was taken, before any snapshot, see `Stamps`; 0 before that.
         view: What the transaction sees; None until somebody asks, see `Services.view`.
         schema_map: The schema map of the first connection, once the view is known.
         wrote: It has written something, cached or not: it fills nothing until it ends.
@@ -46,7 +44,7 @@ class Unit:
     # What most transactions never need is made when it is first asked for.
     _writes: WriteSet | None = None
     _leases: dict[tuple[Place, bytes, bytes], Lease | None] | None = None
-    stamps: Mapping[bytes, bytes | None] = MappingProxyType({})
+    began = 0
     view: View | None = None
     schema_map: Any = None
     wrote = False
