@@ -25,7 +25,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .codec import Wire
 from .debts import Debts
@@ -33,29 +33,13 @@ from .early import ahead_ms
 from .errors import CacheUnavailable, EncodeError, EntryTooLarge
 from .patience import Patience
 from .query_entry import Entry, Found, Rules, Wanted, given_back, kept_calls
+from .query_memory import NOTHING, Guess, Made, QueryMemory, distinct
 from .read_path import unkept
 from .row import Row
 from .stamps import Stamps
 from .stats import Counters
 from .store import Asked, QueryScripts, QueryState, RowsWanted
 
-Keys = Sequence[Sequence[bytes | None]]
-"""For each entity of a result the keys in its rows."""
-
-
-class Guess(NamedTuple):
-    """What an entry is expected to name.
-
-    Args:
-        keys: For each entity of the result the keys in its rows.
-        rows: Each row once, for each entity that has any.
-    """
-
-    keys: Keys
-    rows: Sequence[RowsWanted]
-
-
-_NO_GUESS = Guess((), ())
 _UNSURE = (QueryState.WRITTEN, QueryState.OTHER_STAMP)
 _MOST_ROUNDS = 5
 """An entry that names other rows each time that it is looked at is left alone after this many."""
@@ -73,7 +57,7 @@ class QueryPath:
         stamps: Which stamps were seen.
         lease_wait: Seconds to wait for another reader's load.
         max_bytes: Larger entries are not stored.
-        guesses: For the home and the name of each query the `Guess` that its entry gave last.
+        memory: What is remembered of queries.
     """
 
     def __init__(
@@ -83,14 +67,14 @@ class QueryPath:
         stamps: Stamps,
         lease_wait: float,
         max_bytes: int,
-        guesses: Any,
+        memory: QueryMemory,
     ) -> None:
         self._counters = counters
         self._debts = debts
         self._stamps = stamps
         self._lease_wait = lease_wait
         self._max_bytes = max_bytes
-        self._guesses = guesses
+        self.memory = memory
         self._wire = Wire("")
 
     # -- reading ------------------------------------------------------------------------------
@@ -98,11 +82,13 @@ class QueryPath:
     def find(self, scripts: QueryScripts, wanted: Wanted, rules: Rules) -> Found:
         """Look a query up; wait for its load when another reader is at it."""
         token = scripts.new_token()
-        guess: Guess = self._guesses.get(wanted.name, _NO_GUESS)
+        guess = self.memory.guess(wanted)
         patience = Patience(self._lease_wait)
         for _ in range(_MOST_ROUNDS):
             began = time.monotonic()
-            answer = self._waited(scripts, wanted, token, guess, rules, patience)
+            last = self.memory.last(wanted, guess, began)
+            rows_wanted = guess.rows if last is None else ()
+            answer = self._waited(scripts, wanted, token, rows_wanted, rules, patience)
             if answer is None:
                 return Found()
             asked, rows = answer
@@ -111,17 +97,18 @@ class QueryPath:
             if asked[0].state is not QueryState.THERE:
                 # A write is under way, another is loading it, this snapshot is an older one, ...
                 return self._old(wanted, asked[0], rules) or self._missed(Found())
-            entry = self._unpacked(wanted, asked)
-            if entry is not None and entry.keys != guess.keys:
+            made: Made | Guess | None = last
+            if last is None:
+                made = self._made(wanted, guess, asked, rows, began)
+            elif not last.is_of(wanted, asked):
+                made = self.memory.drop(wanted, guess)
+            if isinstance(made, Guess):
                 # Ask again, for the rows that it names, and for the stamps with them.
-                guess = self._guesses[wanted.name] = _guess(wanted, entry.keys)
-                if guess.rows:
-                    continue
-            if entry is not None and not self._early(asked[0], entry):
-                result = _result(wanted, entry, guess, rows)
-                if result is not None:
-                    self._hit(scripts, wanted, asked[0], rules, began)
-                    return Found(result)
+                guess = made
+                continue
+            if made is not None and not self._early(asked[0], made.took_ms):
+                self._hit(scripts, wanted, asked[0], rules, began)
+                return Found(made.rows)
             # Not in force any more, or not for long, or some of its rows are gone: this reader
             # loads all of it, from one moment.
             if not rules.lease or rules.refresh:
@@ -129,18 +116,39 @@ class QueryPath:
             rules = rules._replace(refresh=True)
         return self._missed(Found())
 
+    def _made(
+        self,
+        wanted: Wanted,
+        guess: Guess,
+        asked: Sequence[Asked],
+        rows: Sequence[Sequence[Any]],
+        began: float,
+    ) -> Made | Guess | None:
+        """The result, None where there is none, or a guess if the entry names other rows."""
+        entry = self._unpacked(wanted, asked)
+        if entry is None:
+            return None
+        if entry.keys != guess.keys:
+            guess = self.memory.expect(wanted, entry.keys)
+            if guess.rows:
+                return guess
+        result = _result(wanted, entry, guess, rows)
+        if result is None:
+            return None
+        return self.memory.note(wanted, guess, asked, entry, result, began)
+
     def _waited(
         self,
         scripts: QueryScripts,
         wanted: Wanted,
         token: bytes,
-        guess: Guess,
+        rows: Sequence[RowsWanted],
         rules: Rules,
         patience: Patience,
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, once no other reader is loading the query; None where there is none."""
         while True:
-            answer = self._ask(scripts, wanted, token, guess, rules)
+            answer = self._ask(scripts, wanted, token, rows, rules)
             if answer is None:
                 return None
             asked = answer[0]
@@ -167,7 +175,12 @@ class QueryPath:
         return found
 
     def _ask(
-        self, scripts: QueryScripts, wanted: Wanted, token: bytes, guess: Guess, rules: Rules
+        self,
+        scripts: QueryScripts,
+        wanted: Wanted,
+        token: bytes,
+        rows: Sequence[RowsWanted],
+        rules: Rules,
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, the rows decoded; None where it gives none that may be trusted."""
         debts = self._debts
@@ -177,7 +190,7 @@ class QueryPath:
                     return None
                 debts.pay(scripts.scripts)
             answer = scripts.ask(
-                wanted.watched, wanted.digest, token, guess.rows,
+                wanted.watched, wanted.digest, token, rows,
                 lease=rules.lease, refresh=rules.refresh, stale_ms=rules.stale_ms,
             )  # fmt: skip
         except CacheUnavailable:
@@ -195,7 +208,7 @@ class QueryPath:
         It has no rows elsewhere: all of it is of one moment, no longer ago than it said.
         """
         entry = self._unpacked(wanted, [asked], old=True) if _servable(asked, rules) else None
-        result = None if entry is None else _result(wanted, entry, _NO_GUESS, ())
+        result = None if entry is None else _result(wanted, entry, NOTHING, ())
         if result is None:
             return None
         self._counters.add("query_stale")
@@ -233,9 +246,9 @@ class QueryPath:
         return entry if old or list(others) == [one.on for one in asked[1:]] else None
 
     @staticmethod
-    def _early(asked: Asked, entry: Entry) -> bool:
+    def _early(asked: Asked, took_ms: float) -> bool:
         """Load it anew now, before it expires, so that not all find it gone at once?"""
-        return 0 <= asked.left_ms < ahead_ms(entry.took_ms, random.random())  # noqa: S311
+        return 0 <= asked.left_ms < ahead_ms(took_ms, random.random())  # noqa: S311
 
     # -- after a miss -------------------------------------------------------------------------
 
@@ -274,7 +287,7 @@ class QueryPath:
             self._counters.add("errors")
             return
         if value:
-            self._guesses[wanted.name] = _guess(wanted, keys)
+            self.memory.expect(wanted, keys)
 
     def give_back(self, scripts: QueryScripts, wanted: Wanted, found: Found) -> None:
         """Return the lease unused, so that nobody waits for what won't come."""
@@ -293,19 +306,6 @@ class QueryPath:
             self._counters.add("query_fills", entries)
         if rows:
             self._counters.add("fills", rows)
-
-
-def _guess(wanted: Wanted, keys: Keys) -> Guess:
-    rows = [
-        RowsWanted(place.guard, place.prefix, entity.region.field, distinct(own))
-        for entity, place, own in zip(wanted.layout.entities, wanted.places, keys, strict=False)
-    ]
-    return Guess(keys, [one for one in rows if one.names])
-
-
-def distinct(keys: Sequence[bytes | None]) -> list[bytes]:
-    """Each key once, without the rows that have no such entity."""
-    return [key for key in dict.fromkeys(keys) if key is not None]
 
 
 def _servable(asked: Asked, rules: Rules) -> bool:

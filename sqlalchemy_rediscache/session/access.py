@@ -15,6 +15,7 @@ from .. import private
 from ..debts import Debts
 from ..keys import Keys, Place
 from ..models import Models
+from ..query_memory import QueryMemory
 from ..query_path import QueryPath
 from ..read_path import Permit, ReadPath
 from ..region import Region
@@ -77,7 +78,7 @@ class Services:
             self.stamps,
             settings.lease_wait,
             settings.max_bytes,
-            LRUCache(500),
+            QueryMemory(LRUCache(500), LRUCache(32)),
         )
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.met: Callable[[Engine], None] = lambda engine: None

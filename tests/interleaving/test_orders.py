@@ -11,13 +11,14 @@ from tests.interleaving.scenarios import (
     EARLY,
     ONE_WRITER,
     QUERIES,
+    REMEMBERED,
     SNAPSHOTS,
     TROUBLES,
     TWO_WRITERS,
 )
 from tests.servers import Database
 
-ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *EARLY)
+ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *REMEMBERED, *EARLY)
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 

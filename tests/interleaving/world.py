@@ -226,7 +226,7 @@ class World:
             services: Any = cache._services
             services.store._generations.clear()
             services.stamps.clear()
-            services.queries._guesses.clear()
+            services.queries.memory.clear()
             services.store.server._hold_until = 0.0
             services.store.server._run = run
             services.store.blocking.transport._epoch = 0
