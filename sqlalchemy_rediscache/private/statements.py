@@ -51,10 +51,10 @@ def loads_plainly(state: ORMExecuteState) -> bool:
     It is no part of another load then (of a relationship, of expired columns, of a refresh, of a
     `Query`), has no path, populates nothing anew, compares no versions, and autoflushes.
     """
-    return (
-        "_compile_options" not in state.statement.__dict__
-        and state.load_options is QueryContext.default_load_options
-    )
+    if state.load_options is not QueryContext.default_load_options:
+        return False
+    options = state.statement.__dict__.get("_compile_options")  # of one that ran before: default
+    return options is None or not options._state_dict()
 
 
 def label_style(statement: Any) -> Any:
