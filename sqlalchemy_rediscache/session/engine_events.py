@@ -208,7 +208,9 @@ class EngineEvents:
             effects = replace(effects, kinds=effects.kinds - {Kind.UPDATE})
         regions = self._reach.regions(effects, info, connection)
         unit = self.unit(connection)
-        if unit is None:
+        if unit is None or (unit.committing and unit.writes.token):
+            # The latter: its COMMIT has locked what it wrote, and this is written later, maybe in
+            # a transaction whose begin nobody told (see `known_unit`).
             unit = Unit()
             self._keep(connection, unit)
         private.before_commit(connection, self.on_commit)

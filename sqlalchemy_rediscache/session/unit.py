@@ -90,7 +90,7 @@ class Unit:
 
 def unit_of(session: Session) -> Unit:
     """The unit of the session's transaction, made if there is none."""
-    unit: Unit | None = session.__dict__.get(_KEY)
+    unit = known_unit(session)
     if unit is None:
         unit = session.__dict__[_KEY] = Unit()
     return unit
@@ -106,8 +106,19 @@ def expect_statement(
 
 
 def known_unit(session: Session) -> Unit | None:
-    """The unit of the session's transaction, if it has one."""
+    """The unit of the session's transaction, if it has one.
+
+    A unit whose connection is closed is of an earlier transaction, of whose end nobody told: all
+    listeners of sessions were cleared, as SQLAlchemy's own tests do, or the cache was disabled.
+    Then nothing is known of this one, and `Services.permit` keeps out of it. What the earlier one
+    has locked is locked until `lock_ttl`.
+    """
     unit: Unit | None = session.__dict__.get(_KEY)
+    if unit is not None and unit.connections and unit.connections[0].closed:
+        end_unit(session)
+        if unit.leave is not None:
+            unit.leave(unit)
+        return None
     return unit
 
 
