@@ -25,7 +25,7 @@ from .. import private
 from ..options import CacheOption, only_ask
 from .access import Access, Services
 from .hydrate import hydrate
-from .unit import expect_statement, known_unit, unit_of
+from .unit import checked_unit, expect_statement, known_unit, unit_of
 
 ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
 """What SQLAlchemy takes for "there is no such object, and no need to ask the database"."""
@@ -109,7 +109,7 @@ class Lookups:
         load_path: Any,
         options: tuple[Any, ...],
     ) -> Any:
-        unit = known_unit(session)  # the flush may have made one
+        unit = checked_unit(session)  # the flush may have made one
         services = self._services
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):

@@ -122,6 +122,12 @@ def known_unit(session: Session) -> Unit | None:
     return unit
 
 
+def checked_unit(session: Session) -> Unit | None:
+    """The same, a moment after `known_unit`: it was looked at whether it is over (0.15 us)."""
+    unit: Unit | None = session.__dict__.get(_KEY)
+    return unit
+
+
 def note_commit(session: Session) -> None:
     """A transaction of the session that had written something was committed."""
     session.__dict__[_COMMITTED] = True
