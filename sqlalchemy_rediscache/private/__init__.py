@@ -8,6 +8,7 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import before_commit
+from .drivers import driver_begins, driver_in_transaction
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
     OWN_STATE,
@@ -144,6 +145,8 @@ __all__ = [
     "default_isolation",
     "dirty",
     "dml",
+    "driver_begins",
+    "driver_in_transaction",
     "entity_of",
     "entity_of_attribute",
     "entity_result",

@@ -11,7 +11,12 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.dml import DMLState
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    TextClause,
+)
 from sqlalchemy.sql.expression import SelectBase
 from sqlalchemy.sql.lambdas import LambdaElement
 
@@ -132,7 +137,7 @@ def dml(compiled: Any) -> Dml | None:
 def _written(statement: Any, state: Any) -> Dml | None:
     if not isinstance(statement, Insert | Update | Delete) or renders_itself(statement):
         return None
-    if getattr(statement, "_prefixes", ()):
+    if getattr(statement, "_prefixes", ()) and not only_ignores(statement):
         return None  # INSERT OR REPLACE
     tables = list(tables_written(statement.table))
     updates, deletes = isinstance(statement, Update), isinstance(statement, Delete)
@@ -147,6 +152,14 @@ def _written(statement: Any, state: Any) -> Dml | None:
     if not tables or None in tables:
         return None
     return Dml(frozenset(table for table in tables if table is not None), updates, deletes)
+
+
+def only_ignores(statement: Any) -> bool:
+    """Is it an INSERT with no prefix but SQLite's ``OR IGNORE``, which changes no row there is?"""
+    return isinstance(statement, Insert) and all(
+        isinstance(one, TextClause) and one.text.strip().upper() == "OR IGNORE"
+        for one, _ in statement._prefixes
+    )
 
 
 def by_key(compiled: Any) -> ByKey | None:

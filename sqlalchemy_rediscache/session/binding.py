@@ -64,12 +64,17 @@ class SessionHooks:
 
     def before_flush(self, session: Session, context: Any, instances: Any) -> None:
         """A flush begins: its own SQL is told apart from others'."""
-        unit_of(session).flushing = True
+        unit = unit_of(session)
+        unit.flushing = True
+        unit.torn = False
 
     def after_flush(self, session: Session, context: Any) -> None:
         """A flush has sent its SQL."""
-        unit_of(session).flushing = False
+        unit = unit_of(session)
+        unit.flushing = False
         self._flushes.after_flush(session, context)
+        if unit.torn:  # the database does not hold what it wrote until the transaction ends
+            unit.writes.forget_values()
 
     def load_expired(
         self, session: Session, state: InstanceState[Any], names: set[str], passive: PassiveFlag

@@ -20,7 +20,7 @@ from ..options import CacheOption, only_ask
 from .access import Access, Services
 from .hydrate import hydrate
 from .loads import ABSENT, Asked, Loads
-from .unit import known_unit, unit_of
+from .unit import checked_unit, known_unit, unit_of
 
 
 class Lookups:
@@ -101,7 +101,7 @@ class Lookups:
         return parent is None or (parent.key is not None and only_ask(parent.load_options))
 
     def _read(self, session: Session, access: Access, asked: Asked) -> Any:
-        unit = known_unit(session)  # the flush may have made one
+        unit = checked_unit(session)  # the flush may have made one
         services, token, region = self._services, asked.token, access.region
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
