@@ -32,8 +32,7 @@ class Rules(NamedTuple):
     stale_ms: int = 0
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A query of one session.
 
     Args:
@@ -50,6 +49,11 @@ class Wanted:
     places: Sequence[Place]
     direct: bool
 
+    @property
+    def name(self) -> tuple[bytes, bytes]:
+        """What tells it from all others in this process: its home, and its digest."""
+        return self.watched[0].guard, self.digest
+
 
 @dataclass
 class Found:
@@ -61,7 +65,7 @@ class Found:
         token: The lease's.
     """
 
-    rows: list[Sequence[Any]] | None = None
+    rows: Sequence[Sequence[Any]] | None = None
     asked: Sequence[Asked] = ()
     token: bytes = b""
 

@@ -33,13 +33,12 @@ from .early import ahead_ms
 from .errors import CacheUnavailable, EncodeError, EntryTooLarge
 from .patience import Patience
 from .query_entry import Entry, Found, Rules, Wanted, given_back, kept_calls
+from .query_memory import NOTHING, Guess, Made, QueryMemory, distinct
 from .read_path import unkept
 from .row import Row
+from .stamps import Stamps
 from .stats import Counters
 from .store import Asked, QueryScripts, QueryState, RowsWanted
-
-Keys = Sequence[Sequence[bytes | None]]
-"""For each entity of a result the keys in its rows."""
 
 _UNSURE = (QueryState.WRITTEN, QueryState.OTHER_STAMP)
 _MOST_ROUNDS = 5
@@ -55,27 +54,27 @@ class QueryPath:
     Args:
         counters: Where outcomes are counted.
         debts: Invalidations that are owed to Redis.
-        stamps: For each guard the stamp last seen with no writer open, None when one was.
+        stamps: Which stamps were seen.
         lease_wait: Seconds to wait for another reader's load.
         max_bytes: Larger entries are not stored.
-        guesses: For each query the keys that its entry had when it was last seen.
+        memory: What is remembered of queries.
     """
 
     def __init__(
         self,
         counters: Counters,
         debts: Debts,
-        stamps: dict[bytes, bytes | None],
+        stamps: Stamps,
         lease_wait: float,
         max_bytes: int,
-        guesses: Any,
+        memory: QueryMemory,
     ) -> None:
         self._counters = counters
         self._debts = debts
         self._stamps = stamps
         self._lease_wait = lease_wait
         self._max_bytes = max_bytes
-        self._guesses = guesses
+        self.memory = memory
         self._wire = Wire("")
 
     # -- reading ------------------------------------------------------------------------------
@@ -83,11 +82,13 @@ class QueryPath:
     def find(self, scripts: QueryScripts, wanted: Wanted, rules: Rules) -> Found:
         """Look a query up; wait for its load when another reader is at it."""
         token = scripts.new_token()
-        keys: Keys = self._guesses.get(wanted.digest, ())
+        guess = self.memory.guess(wanted)
         patience = Patience(self._lease_wait)
         for _ in range(_MOST_ROUNDS):
             began = time.monotonic()
-            answer = self._waited(scripts, wanted, token, keys, rules, patience)
+            last = self.memory.last(wanted, guess, began)
+            rows_wanted = guess.rows if last is None else ()
+            answer = self._waited(scripts, wanted, token, rows_wanted, rules, patience)
             if answer is None:
                 return Found()
             asked, rows = answer
@@ -96,17 +97,18 @@ class QueryPath:
             if asked[0].state is not QueryState.THERE:
                 # A write is under way, another is loading it, this snapshot is an older one, ...
                 return self._old(wanted, asked[0], rules) or self._missed(Found())
-            entry = self._unpacked(wanted, asked)
-            if entry is not None and entry.keys != keys:
+            made: Made | Guess | None = last
+            if last is None:
+                made = self._made(wanted, guess, asked, rows, began)
+            elif not last.is_of(wanted, asked):
+                made = self.memory.drop(wanted, guess)
+            if isinstance(made, Guess):
                 # Ask again, for the rows that it names, and for the stamps with them.
-                keys = self._guesses[wanted.digest] = entry.keys
-                if any(keys):
-                    continue
-            if entry is not None and not self._early(asked[0], entry):
-                result = _result(wanted, entry, rows)
-                if result is not None:
-                    self._hit(scripts, wanted, asked[0], rules, began)
-                    return Found(result)
+                guess = made
+                continue
+            if made is not None and not self._early(asked[0], made.took_ms):
+                self._hit(scripts, wanted, asked[0], rules, began)
+                return Found(made.rows)
             # Not in force any more, or not for long, or some of its rows are gone: this reader
             # loads all of it, from one moment.
             if not rules.lease or rules.refresh:
@@ -114,21 +116,44 @@ class QueryPath:
             rules = rules._replace(refresh=True)
         return self._missed(Found())
 
+    def _made(
+        self,
+        wanted: Wanted,
+        guess: Guess,
+        asked: Sequence[Asked],
+        rows: Sequence[Sequence[Any]],
+        began: float,
+    ) -> Made | Guess | None:
+        """The result, None where there is none, or a guess if the entry names other rows."""
+        entry = self._unpacked(wanted, asked)
+        if entry is None:
+            return None
+        if entry.keys != guess.keys:
+            guess = self.memory.expect(wanted, entry.keys)
+            if guess.rows:
+                return guess
+        result = _result(wanted, entry, guess, rows)
+        if result is None:
+            return None
+        return self.memory.note(wanted, guess, asked, entry, result, began)
+
     def _waited(
         self,
         scripts: QueryScripts,
         wanted: Wanted,
         token: bytes,
-        keys: Keys,
+        rows: Sequence[RowsWanted],
         rules: Rules,
         patience: Patience,
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, once no other reader is loading the query; None where there is none."""
         while True:
-            answer = self._ask(scripts, wanted, token, keys, rules)
+            answer = self._ask(scripts, wanted, token, rows, rules)
             if answer is None:
                 return None
             asked = answer[0]
+            if len(asked) == 1 and asked[0].state is QueryState.THERE:  # as a rule
+                return answer
             unsure = next((one.state for one in asked if one.state in _UNSURE), None)
             if unsure is not None:
                 # One region that can't be relied on decides for all.
@@ -150,15 +175,15 @@ class QueryPath:
         return found
 
     def _ask(
-        self, scripts: QueryScripts, wanted: Wanted, token: bytes, keys: Keys, rules: Rules
+        self,
+        scripts: QueryScripts,
+        wanted: Wanted,
+        token: bytes,
+        rows: Sequence[RowsWanted],
+        rules: Rules,
     ) -> tuple[list[Asked], list[list[Any]]] | None:
         """Redis's answer, the rows decoded; None where it gives none that may be trusted."""
         debts = self._debts
-        rows = [
-            RowsWanted(place.guard, place.prefix, entity.region.field, distinct(own))
-            for entity, place, own in zip(wanted.layout.entities, wanted.places, keys, strict=False)
-        ]
-        rows = [one for one in rows if one.names]
         try:
             if not debts.settled:
                 if not debts.trusting:
@@ -174,7 +199,7 @@ class QueryPath:
         if not debts.settled:
             return None
         for watched, one in zip(wanted.watched, answer[0], strict=True):
-            self._stamps[watched.guard] = None if one.busy else one.stamp
+            self._stamps.saw(watched.guard, None if one.busy else one.stamp)
         return answer
 
     def _old(self, wanted: Wanted, asked: Asked, rules: Rules) -> Found | None:
@@ -183,7 +208,7 @@ class QueryPath:
         It has no rows elsewhere: all of it is of one moment, no longer ago than it said.
         """
         entry = self._unpacked(wanted, [asked], old=True) if _servable(asked, rules) else None
-        result = None if entry is None else _result(wanted, entry, ())
+        result = None if entry is None else _result(wanted, entry, NOTHING, ())
         if result is None:
             return None
         self._counters.add("query_stale")
@@ -221,9 +246,9 @@ class QueryPath:
         return entry if old or list(others) == [one.on for one in asked[1:]] else None
 
     @staticmethod
-    def _early(asked: Asked, entry: Entry) -> bool:
+    def _early(asked: Asked, took_ms: float) -> bool:
         """Load it anew now, before it expires, so that not all find it gone at once?"""
-        return 0 <= asked.left_ms < ahead_ms(entry.took_ms, random.random())  # noqa: S311
+        return 0 <= asked.left_ms < ahead_ms(took_ms, random.random())  # noqa: S311
 
     # -- after a miss -------------------------------------------------------------------------
 
@@ -262,7 +287,7 @@ class QueryPath:
             self._counters.add("errors")
             return
         if value:
-            self._guesses[wanted.digest] = keys
+            self.memory.expect(wanted, keys)
 
     def give_back(self, scripts: QueryScripts, wanted: Wanted, found: Found) -> None:
         """Return the lease unused, so that nobody waits for what won't come."""
@@ -283,21 +308,20 @@ class QueryPath:
             self._counters.add("fills", rows)
 
 
-def distinct(keys: Sequence[bytes | None]) -> list[bytes]:
-    """Each key once, without the rows that have no such entity."""
-    return [key for key in dict.fromkeys(keys) if key is not None]
-
-
 def _servable(asked: Asked, rules: Rules) -> bool:
     """Was the entry right so short a time ago that it may be served all the same?"""
     return bool(asked.entry) and 0 <= asked.age_ms <= rules.stale_ms
 
 
 def _result(
-    wanted: Wanted, entry: Entry, found: Sequence[Sequence[Any]]
-) -> list[Sequence[Any]] | None:
+    wanted: Wanted, entry: Entry, guess: Guess, found: Sequence[Sequence[Any]]
+) -> Sequence[Sequence[Any]] | None:
     """The rows of the result, None where a row that the entry names is not there."""
     layout = wanted.layout
+    if wanted.direct and len(guess.rows) == 1:
+        names = guess.rows[0].names
+        if len(names) == len(entry.keys[0]):  # each once, as a rule
+            return layout.entities[0].region.read_many(found[0], names)
     answers = iter(found)
     by_key: list[dict[bytes, Row]] = []
     for entity, own in zip(layout.entities, entry.keys, strict=True):

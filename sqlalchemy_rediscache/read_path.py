@@ -31,6 +31,7 @@ from .group import Group
 from .keys import Place
 from .patience import Patience
 from .row import Row
+from .stamps import Stamps
 from .stats import Counters, Reason
 from .store import Lease, Reading, Scripts, State
 
@@ -101,7 +102,7 @@ class ReadPath:
     Args:
         counters: Where outcomes are counted.
         debts: Invalidations that are owed to Redis; nothing is served before they are paid.
-        stamps: For each guard the stamp last seen with no writer open, None when one was.
+        stamps: Which stamps were seen.
         lease_wait: Seconds to wait for another reader's fill.
     """
 
@@ -109,7 +110,7 @@ class ReadPath:
         self,
         counters: Counters,
         debts: Debts,
-        stamps: dict[bytes, bytes | None],
+        stamps: Stamps,
         lease_wait: float,
     ) -> None:
         self._counters = counters
@@ -213,7 +214,7 @@ class ReadPath:
             self.give_back(scripts, [lease for lease in leases if lease is not None])
             return None
         if reading.stamp is not None:
-            self._stamps[place.guard] = None if reading.busy else reading.stamp
+            self._stamps.saw(place.guard, None if reading.busy else reading.stamp)
         return reading, leases
 
     def _sorted_out(

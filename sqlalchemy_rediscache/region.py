@@ -86,6 +86,8 @@ class Region(Group):
         self._max_bytes = max_bytes
         self.shape: Shape = shape_of(mapper, dialect)
         columns = [column for column in self.shape.columns if cacheable(column, dialect)]
+        self.complete = len(columns) == len(self.shape.columns)
+        """The rows have all that a plain load returns: no column is kept out of the cache."""
         self.left_out = {
             str(column): uncacheable(column, dialect) or ""
             for column in self.shape.columns

@@ -121,10 +121,13 @@ class Hydration:
     names_loaded: frozenset[str]
 
     def attributes(self, values: Sequence[Any]) -> dict[str, Any]:
-        """The values of a row by the attributes that they belong to."""
+        """The values of a row by the attributes that they belong to, as `add_instances` wants."""
+        found: dict[str, Any] = {private.OWN_STATE: None}
         if self.names is not None:
-            return dict(zip(self.names, values, strict=True))
-        return {name: values[place] for name, place in self.loaded}
+            found.update(zip(self.names, values, strict=True))
+        else:
+            found.update((name, values[place]) for name, place in self.loaded)
+        return found
 
 
 def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:

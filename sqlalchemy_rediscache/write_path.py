@@ -197,6 +197,17 @@ class WriteSet:
             for token in rows:
                 rows[token] = RowWrite()
 
+    def join(self, other: WriteSet) -> None:
+        """Add what another transaction wrote: to be invalidated, its values are not published."""
+        self.regions |= other.regions
+        for place, rows in other.rows.items():
+            for token in rows:
+                self.row(place, token, None)
+            if place not in other.tags:
+                self.tag_writes(place).loose = True
+        for place, tags in other.tags.items():
+            self.tag_writes(place).join(tags)
+
     def touches(self, place: Place) -> bool:
         """Has the transaction written anything there?"""
         return place in self.regions or place in self.rows or place in self.tags

@@ -8,8 +8,10 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import before_commit
+from .drivers import driver_begins, driver_in_transaction
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
+    OWN_STATE,
     add_instances,
     expired_loader,
     identity_class,
@@ -83,7 +85,6 @@ from .sessions import (
 from .statements import (
     affinity,
     checks_version,
-    compiles_plainly,
     criteria,
     entity_of,
     entity_of_attribute,
@@ -97,6 +98,7 @@ from .statements import (
     lacks_value,
     listeners_options,
     loads_by_key,
+    loads_plainly,
     of_subquery_load,
     options_given,
     options_of,
@@ -115,6 +117,7 @@ from .statements import (
 )
 
 __all__ = [
+    "OWN_STATE",
     "SQLALCHEMY_2_1",
     "ByKey",
     "CachedSession",
@@ -135,7 +138,6 @@ __all__ = [
     "checks_version",
     "compile_cached",
     "compile_with_values",
-    "compiles_plainly",
     "connection_of",
     "converts_in_sql",
     "criteria",
@@ -143,6 +145,8 @@ __all__ = [
     "default_isolation",
     "dirty",
     "dml",
+    "driver_begins",
+    "driver_in_transaction",
     "entity_of",
     "entity_of_attribute",
     "entity_result",
@@ -171,6 +175,7 @@ __all__ = [
     "listeners_options",
     "loaded_as_its_class",
     "loads_by_key",
+    "loads_plainly",
     "locks",
     "mapper_of_instance",
     "may_load",

@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import InsertDMLState
 from sqlalchemy.sql.elements import BindParameter
 
 from .rendering import hints, renders_itself
-from .sent import has_text, plain_statement, tables_written, updates_on_conflict
+from .sent import has_text, only_ignores, plain_statement, tables_written
 
 
 class Inserted(NamedTuple):
@@ -28,15 +28,17 @@ class Inserted(NamedTuple):
 def inserted(compiled: Any) -> Inserted | None:
     """The rows that a compiled INSERT makes; None of another statement.
 
-    None also of one that may do more: an upsert, ``OR REPLACE`` and other prefixes, text in a
-    SELECT that it takes the rows of, expressions that write beside it.
+    Some of them may be there: with ``ON CONFLICT DO NOTHING``, and SQLite's ``OR IGNORE``, these
+    stay as they are. None also of a statement that may do more: other upserts and prefixes, text in
+    a SELECT that it takes the rows of, expressions that write beside it. (MySQL's ``IGNORE`` stores
+    other values than those that it is sent, where it would refuse these without it.)
     """
     statement = plain_statement(compiled.statement)
     if not isinstance(statement, Insert) or compiled.ctes or renders_itself(statement):
         return None
     if not isinstance(compiled.compile_state, InsertDMLState):
         return None  # within select().from_statement()
-    if statement._prefixes or updates_on_conflict(statement) or hints(statement):
+    if not _leaves_what_is_there(statement) or hints(statement):
         return None
     tables = list(tables_written(statement.table))
     if len(tables) != 1 or tables[0] is None:
@@ -46,6 +48,15 @@ def inserted(compiled: Any) -> Inserted | None:
     given = [_by_key(one) for one in _given(compiled.compile_state)]
     named = frozenset().union(compiled.column_keys or (), *given)
     return Inserted(tables[0], tuple(_rows(compiled, tables[0], given)), named)
+
+
+def _leaves_what_is_there(statement: Any) -> bool:
+    """Does it say of rows that are in the way, if anything, that they stay as they are?"""
+    conflict = statement._post_values_clause
+    if conflict is None:
+        return only_ignores(statement)
+    harmless = conflict.__visit_name__ == "on_conflict_do_nothing"
+    return harmless and not renders_itself(conflict) and only_ignores(statement)
 
 
 def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy.orm import InstanceState, Mapper, Session
 from sqlalchemy.orm.instrumentation import ClassManager
+
+OWN_STATE = "_sa_instance_state"
+"""The first of an object's attributes: what SQLAlchemy knows of it."""
 
 
 def add_instances(
@@ -14,7 +17,7 @@ def add_instances(
     mapper: Mapper[Any],
     load_path: Any,
     expired: frozenset[str],
-    rows: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]],
+    rows: Iterable[tuple[tuple[Any, ...], dict[str, Any]]],
     options: tuple[Any, ...] = (),
 ) -> list[Any]:
     """Persistent objects of this session, in the state in which a load leaves them.
@@ -27,7 +30,7 @@ def add_instances(
         mapper: The class of all of them.
         load_path: What they remember of how they were loaded.
         expired: Attributes whose values are not there.
-        rows: Identity key and attributes of each.
+        rows: Identity key and attributes of each, `OWN_STATE` among them, with any value.
         options: Those of the statement, which they hand on to what they load.
     """
     manager: Any = mapper.class_manager
@@ -35,17 +38,20 @@ def add_instances(
     states, instance_dict, session_id = identity_map._dict, identity_map._wr, session.hash_key
     on_load = manager.dispatch.load or None
     on_persistent = session.dispatch.loaded_as_persistent or None
+    state: Any
     plain, kind, new = _made_plainly(manager), manager.class_, manager.class_.__new__
     made = []
     for key, values in rows:
         if plain:  # new_instance(), without its calls: a quarter of the time of an object
             instance = new(kind)
-            state: Any = InstanceState(instance, manager)
-            instance.__dict__["_sa_instance_state"] = state
+            instance.__dict__ = attributes = values.copy()
+            attributes[OWN_STATE] = state = InstanceState(instance, manager)
         else:
             instance = manager.new_instance()
             state = instance._sa_instance_state
-        attributes = instance.__dict__
+            attributes = instance.__dict__
+            attributes.update(values)
+            attributes[OWN_STATE] = state
         state.key = key
         if key[2] is not None:
             state.identity_token = key[2]
@@ -55,7 +61,6 @@ def add_instances(
         state.load_path = load_path
         if options:
             state.load_options = options
-        attributes.update(values)
         if expired:
             state.expired_attributes.update(expired)
         if on_load is not None:

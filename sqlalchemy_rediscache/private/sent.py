@@ -11,7 +11,12 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import FromStatement
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.dml import DMLState
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    TextClause,
+)
 from sqlalchemy.sql.expression import SelectBase
 from sqlalchemy.sql.lambdas import LambdaElement
 
@@ -100,12 +105,6 @@ def sent_by_flush(context: Any, flushing: bool) -> bool:
     return cache is not None and cache is not context.engine._compiled_cache
 
 
-def updates_on_conflict(statement: Insert) -> bool:
-    """May an INSERT change rows that are there, since it says what to do about them?"""
-    conflict = statement._post_values_clause
-    return conflict is not None and conflict.__visit_name__ != _HARMLESS
-
-
 def dml(compiled: Any) -> Dml | None:
     """What a compiled INSERT, UPDATE or DELETE writes, or a query through expressions that write.
 
@@ -138,12 +137,13 @@ def dml(compiled: Any) -> Dml | None:
 def _written(statement: Any, state: Any) -> Dml | None:
     if not isinstance(statement, Insert | Update | Delete) or renders_itself(statement):
         return None
-    if getattr(statement, "_prefixes", ()):
+    if getattr(statement, "_prefixes", ()) and not only_ignores(statement):
         return None  # INSERT OR REPLACE
     tables = list(tables_written(statement.table))
     updates, deletes = isinstance(statement, Update), isinstance(statement, Delete)
     if isinstance(statement, Insert):
-        updates = updates_on_conflict(statement)
+        conflict = statement._post_values_clause
+        updates = conflict is not None and conflict.__visit_name__ != _HARMLESS
     if updates and state is not None:
         # MySQL updates several tables at once.
         for one in getattr(state, "_extra_froms", ()):
@@ -152,6 +152,14 @@ def _written(statement: Any, state: Any) -> Dml | None:
     if not tables or None in tables:
         return None
     return Dml(frozenset(table for table in tables if table is not None), updates, deletes)
+
+
+def only_ignores(statement: Any) -> bool:
+    """Is it an INSERT with no prefix but SQLite's ``OR IGNORE``, which changes no row there is?"""
+    return isinstance(statement, Insert) and all(
+        isinstance(one, TextClause) and one.text.strip().upper() == "OR IGNORE"
+        for one, _ in statement._prefixes
+    )
 
 
 def by_key(compiled: Any) -> ByKey | None:

@@ -9,6 +9,7 @@ import sqlalchemy
 from sqlalchemy import BindParameter, Column, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper, ORMExecuteState
+from sqlalchemy.orm.context import QueryContext
 from sqlalchemy.sql.compiler import _CompileLabel
 
 _PLAIN_PARTS = frozenset(
@@ -44,9 +45,16 @@ def plain_select(statement: Any) -> bool:
     return not statement._order_by_clauses and not statement._memoized_select_entities
 
 
-def compiles_plainly(statement: Any) -> bool:
-    """Does a statement say nothing of how the ORM compiles it (as a lazy load or a `Query` do)?"""
-    return "_compile_options" not in statement.__dict__
+def loads_plainly(state: ORMExecuteState) -> bool:
+    """Is a statement of nobody but the application, which asks for no other way of loading?
+
+    It is no part of another load then (of a relationship, of expired columns, of a refresh, of a
+    `Query`), has no path, populates nothing anew, compares no versions, and autoflushes.
+    """
+    if state.load_options is not QueryContext.default_load_options:
+        return False
+    options = state.statement.__dict__.get("_compile_options")  # of one that ran before: default
+    return options is None or not options._state_dict()
 
 
 def label_style(statement: Any) -> Any:

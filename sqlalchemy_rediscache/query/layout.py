@@ -83,6 +83,14 @@ class Layout:
     untyped: tuple[int, ...] = ()
 
     @property
+    def shareable(self) -> bool:
+        """May a result be given to several readers, since nobody can change its values?"""
+        codecs = [entity.region.codec for entity in self.entities]
+        if self.codec is not None:
+            codecs.append(self.codec)
+        return not self.untyped and all(codec.shareable for codec in codecs)
+
+    @property
     def single(self) -> Entity | None:
         """The entity, when every row is one entity of which every column was selected once."""
         if len(self.entities) != 1 or self.codec is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Column, Select, Table, null, type_coerce
@@ -123,6 +123,8 @@ class QueryPlan:
     layout: Layout
     watches: tuple[Watch, ...]
     unique: bool
+    where: list[Any] = field(default_factory=list, compare=False)
+    """What its caller works out of where its regions are, once that is known."""
 
     def canonical(self, values: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
         """The values with the lists of each IN in one order, the same for equal sets of values.

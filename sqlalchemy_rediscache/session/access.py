@@ -15,9 +15,11 @@ from .. import private
 from ..debts import Debts
 from ..keys import Keys, Place
 from ..models import Models
+from ..query_memory import QueryMemory
 from ..query_path import QueryPath
 from ..read_path import Permit, ReadPath
 from ..region import Region
+from ..stamps import Stamps
 from ..stats import Counters, Reason
 from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
@@ -67,8 +69,7 @@ class Services:
         self.counters = counters
         self.bypassing = bypassing
         self.max_bytes = settings.max_bytes
-        self.stamps: dict[bytes, bytes | None] = {}
-        """For each guard the stamp last seen with no writer open, None when one was."""
+        self.stamps = Stamps()
         self.debts = Debts(counters)
         self.reads = ReadPath(counters, self.debts, self.stamps, settings.lease_wait)
         self.queries = QueryPath(
@@ -77,7 +78,7 @@ class Services:
             self.stamps,
             settings.lease_wait,
             settings.max_bytes,
-            LRUCache(500),
+            QueryMemory(LRUCache(500), LRUCache(32)),
         )
         self.writes = WritePath(counters, self.debts, strict=strict)
         self.met: Callable[[Engine], None] = lambda engine: None
@@ -271,7 +272,7 @@ class Services:
             if private.has_connections(session):
                 return None  # begun before the cache was enabled: what it did is unknown
             stamp = b""
-            if view is View.SNAPSHOT and self.stamps.get(access.place.guard) is None:
+            if view is View.SNAPSHOT and self.stamps.last(access.place.guard) is None:
                 # A stamp is worth the longer answer only until this process knows one: one that
                 # has changed since is found out when a snapshot is to be answered.
                 stamp = b"?"
@@ -281,7 +282,7 @@ class Services:
             return None
         if view is View.LATEST:
             return Permit(lease=not wrote, wait=wait, refresh=refresh)
-        known = unit.stamps.get(access.place.guard)
+        known = self.stamps.before(access.place.guard, unit.began)
         if known is None:
             return None
         return Permit(lease=not wrote, wait=wait, stamp=known, refresh=refresh)

@@ -15,6 +15,7 @@ from ..options import CacheOption, query_defaults
 from .access import Services
 from .engine_events import EngineEvents
 from .flushes import Flushes
+from .loads import Loads
 from .lookup import Lookups
 from .plans import Plans
 from .queries import DEFAULTS, Queries
@@ -34,10 +35,11 @@ class SessionHooks:
         plans = Plans(services.models)
         self.engine_events = EngineEvents(services, plans)
         services.met = self.engine_events.hearing.hear
-        self.lookups = Lookups(services)
+        loads = Loads(services)
+        self.lookups = Lookups(services, loads)
         self._refreshes = Refreshes(services)
         self.queries = Queries(services, plans)
-        self._statements = Statements(services, self.queries)
+        self._statements = Statements(services, self.queries, loads)
         self._flushes = Flushes(services, plans)
         self._transactions = Transactions(services, self.engine_events)
         self._plans = plans
@@ -62,12 +64,17 @@ class SessionHooks:
 
     def before_flush(self, session: Session, context: Any, instances: Any) -> None:
         """A flush begins: its own SQL is told apart from others'."""
-        unit_of(session).flushing = True
+        unit = unit_of(session)
+        unit.flushing = True
+        unit.torn = False
 
     def after_flush(self, session: Session, context: Any) -> None:
         """A flush has sent its SQL."""
-        unit_of(session).flushing = False
+        unit = unit_of(session)
+        unit.flushing = False
         self._flushes.after_flush(session, context)
+        if unit.torn:  # the database does not hold what it wrote until the transaction ends
+            unit.writes.forget_values()
 
     def load_expired(
         self, session: Session, state: InstanceState[Any], names: set[str], passive: PassiveFlag

@@ -21,13 +21,22 @@ from ..keys import Place
 from ..sql_text import Kind, TextReader
 from ..write_path import WriteSet
 from .access import Services
+from .at_once import AtOnce
 from .by_key import KeyedRows, rows_by_key
-from .engines import EngineInfo
+from .driver_transactions import DriverTransactions, Step
 from .hearing import Hearing
 from .plans import Plans
 from .reach import Reach
 from .unit import Unit
-from .written import Effects, WrittenBy, changes_view, ends_transaction, may_commit
+from .written import (
+    EVERYTHING,
+    Effects,
+    WrittenBy,
+    changes_view,
+    ends_transaction,
+    may_commit,
+    undoes,
+)
 
 
 class EngineEvents:
@@ -49,6 +58,8 @@ class EngineEvents:
         self._written = WrittenBy(TextReader())
         self._only_reads = self._written.only_reads
         self._reach = Reach(services.models, plans)
+        self._at_once = AtOnce(services)
+        self._drivers = DriverTransactions()
         # COMMIT is heard on a connection that has written, see `private.before_commit`.
         self.hearing = Hearing(
             [
@@ -61,14 +72,13 @@ class EngineEvents:
         self._last: Callable[[], Engine | None] = lambda: None
         """The engine of the last transaction, if it is heard and its connections are not shared."""
         self._key = f"_rediscache_unit_{id(self):x}"
-        self._key_at_once = f"_rediscache_at_once_{id(self):x}"
 
     def follow(self, session: Session, connection: Connection, unit: Unit) -> None:
         """A session's transaction began on a connection."""
         earlier = self.unit(connection)
         if earlier is not None and earlier is not unit and earlier.writes:
             unit.closed = True  # uncommitted rows of whoever had the connection before
-            _merge(unit.writes, earlier.writes)
+            unit.writes.join(earlier.writes)
         unit.session = weakref.ref(session)
         connection.__dict__[self._key] = unit
         engine = connection.engine
@@ -102,46 +112,65 @@ class EngineEvents:
         if compiled is not None and self._only_reads(compiled):
             return
         connection: Connection = context.root_connection
+        commits, step = False, None
         if compiled is not None and private.is_dml(compiled):
-            if self._told_by_flush(connection, context, compiled):
+            if self._told_by_flush(connection, statement, context, compiled):
                 return
-            commits = False
-        else:
-            commits = self._may_commit(connection, statement, compiled)
+        elif compiled is None or not private.is_query(compiled):
+            commits, step = self._control(connection, statement)
         effects = self._written.effects(compiled, statement, connection.dialect.name)
+        unit = self.unit(connection)
+        if step is Step.COMMITS and unit is not None and unit.flushing:
+            effects = EVERYTHING  # which rows the flush has written is noted when it is done
         if effects is not None:
             commits = commits or ends_transaction(effects, connection.dialect.name)
-            self._note(connection, context, compiled, effects)
+            self._note(connection, statement, context, compiled, effects)
         if commits:
             self._committed_by_itself(connection)
+        if step is Step.COMMITS:
+            self._at_once.commit(connection, self.unit(connection))
+        elif step is Step.UNDOES and unit is not None:
+            self._at_once.undo(connection, unit)
 
-    def _told_by_flush(self, connection: Connection, context: Any, compiled: Any) -> bool:
+    def _told_by_flush(
+        self, connection: Connection, statement: str, context: Any, compiled: Any
+    ) -> bool:
         """Does a flush tell what this statement writes?"""
-        if private.sent_by_flush(context, self._unit_flushing(connection)):
-            unit = self.unit(connection)
-            if unit is not None:
-                unit.wrote = True
-                private.before_commit(connection, self.on_commit)
-            if not _autocommits(connection):
+        unit = self.unit(connection)
+        flushing = unit is not None and unit.flushing
+        alone = self._drivers.alone(connection, statement) is not False
+        if unit is not None and private.sent_by_flush(context, flushing):
+            unit.wrote = True
+            private.before_commit(connection, self.on_commit)
+            if not alone:
                 return True
-        return self._between(connection, context, compiled)
+            unit.torn = True
+        return not alone and self._between(connection, context, compiled)
 
-    def _may_commit(self, connection: Connection, statement: str, compiled: Any) -> bool:
-        """May a text commit by itself? Its transaction's view may be another after it, too."""
-        if compiled is not None and private.is_query(compiled):
-            return False
+    def _control(self, connection: Connection, statement: str) -> tuple[bool, Step | None]:
+        """May a text commit by itself? What does it do to a transaction that the driver began?
+
+        The transaction's view may be another after it, and what was written undone.
+        """
         unit = self.unit(connection)
         if unit is not None and changes_view(statement):
             unit.closed = True
-        return may_commit(statement)
+        step = self._drivers.step(connection, statement)
+        commits = may_commit(statement)
+        if unit is not None and unit.wrote and (commits or step or undoes(statement)):
+            unit.torn = unit.flushing
+            if step is None:
+                unit.writes.forget_values()
+        return commits, step
 
     def _committed_by_itself(self, connection: Connection) -> None:
         """A statement commits what the transaction wrote, and what it writes itself."""
         unit = self.unit(connection)
         if unit is not None and unit.writes and not unit.committing:
             written = WriteSet()
-            _merge(written, unit.writes)
-            self._at_once(connection, self._services.engine(connection.engine), written)
+            written.join(unit.writes)
+            unit.writes.forget_values()  # others may write these rows before the transaction ends
+            self._at_once.lock(connection, written)
 
     def _between(self, connection: Connection, context: Any, compiled: Any) -> bool:
         """Rows of a table between two classes, which a flush writes for no object of their own.
@@ -154,7 +183,7 @@ class EngineEvents:
             return False
         info = self._services.engine(connection.engine)
         space = self._plans.association(table, info)
-        if space is None or _autocommits(connection):
+        if space is None:
             return False
         unit.wrote = True
         private.before_commit(connection, self.on_commit)
@@ -166,11 +195,9 @@ class EngineEvents:
             tags.add(space.tagset.name, None if context.isupdate else space.words(parameters))
         return True
 
-    def _unit_flushing(self, connection: Connection) -> bool:
-        unit = self.unit(connection)
-        return unit is not None and unit.flushing
-
-    def _note(self, connection: Connection, context: Any, compiled: Any, effects: Effects) -> None:
+    def _note(
+        self, connection: Connection, statement: str, context: Any, compiled: Any, effects: Effects
+    ) -> None:
         info = self._services.engine(connection.engine)
         if effects.may_be_ddl:
             info.catalog_changed()  # it may have made a trigger
@@ -181,7 +208,9 @@ class EngineEvents:
             effects = replace(effects, kinds=effects.kinds - {Kind.UPDATE})
         regions = self._reach.regions(effects, info, connection)
         unit = self.unit(connection)
-        if unit is None:
+        if unit is None or (unit.committing and unit.writes.token):
+            # The latter: its COMMIT has locked what it wrote, and this is written later, maybe in
+            # a transaction whose begin nobody told (see `known_unit`).
             unit = Unit()
             self._keep(connection, unit)
         private.before_commit(connection, self.on_commit)
@@ -199,40 +228,11 @@ class EngineEvents:
                 continue
             for place in places:
                 _note_rows(fresh, place, keyed)
-        if _autocommits(connection):
-            self._at_once(connection, info, fresh)
-        else:
-            _merge(unit.writes, fresh)
-
-    # No COMMIT comes after a statement that is its own transaction: it is locked right before it,
-    # and released right after.
-
-    def _at_once(self, connection: Connection, info: EngineInfo, writes: WriteSet) -> None:
-        if not writes:
-            return
-        self._services.writes.lock(self._services.scripts(info.is_async), writes)
-        connection.__dict__.setdefault(self._key_at_once, []).append(writes)
-        if not event.contains(connection, "after_cursor_execute", self.after_execute):
-            event.listen(connection, "after_cursor_execute", self.after_execute)
-
-    def after_execute(
-        self,
-        connection: Connection,
-        cursor: Any,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        executemany: bool,
-    ) -> None:
-        """A statement was sent and answered."""
-        self._release_at_once(connection)
-
-    def _release_at_once(self, connection: Connection) -> None:
-        locked = connection.__dict__.pop(self._key_at_once, ())
-        for writes in locked:
-            info = self._services.engine(connection.engine)
-            scripts = self._services.scripts(info.is_async)
-            self._services.writes.release(scripts, writes, committed=True)
+        alone = self._drivers.alone(connection, statement)
+        if alone is not True:
+            unit.writes.join(fresh)
+        if alone is not False:
+            self._at_once.lock(connection, fresh)
 
     # -- how it ends --------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class EngineEvents:
         for other in self._services.engine(connection.engine).beside(unit):
             # On one connection of the database, one session's COMMIT commits what all of them
             # wrote; what of it survives a ROLLBACK of another's, nobody can tell.
-            _merge(unit.writes, other.writes)
+            unit.writes.join(other.writes)
             unit.writes.forget_values()
         if unit.mixed:
             unit.writes.forget_values()
@@ -266,7 +266,7 @@ class EngineEvents:
     def _keep(self, connection: Connection, unit: Unit) -> None:
         earlier = self.unit(connection)
         if earlier is not None and earlier is not unit and earlier.writes:
-            _merge(unit.writes, earlier.writes)
+            unit.writes.join(earlier.writes)
         unit.session = None
         if not any(known is connection for known in unit.connections):
             unit.connections.append(connection)
@@ -317,8 +317,10 @@ class EngineEvents:
     def on_error(self, context: ExceptionContext) -> None:
         """The database refused something; a connection lost in COMMIT leaves its outcome open."""
         connection = context.connection
-        if connection is not None and not context.is_disconnect:
-            self._release_at_once(connection)
+        if connection is not None and context.is_disconnect:
+            self._at_once.forget(connection)
+        elif connection is not None:
+            self._at_once.settle(connection, failed=True)
         unit = None if connection is None else self.unit(connection)
         if unit is None or connection is None or not unit.committing:
             return
@@ -356,23 +358,5 @@ def _note_rows(writes: WriteSet, place: Place, keyed: KeyedRows) -> None:
         writes.row(place, name, None)
 
 
-def _merge(into: WriteSet, other: WriteSet) -> None:
-    into.regions |= other.regions
-    for place, rows in other.rows.items():
-        for token in rows:
-            into.row(place, token, None)
-        if place not in other.tags:
-            into.tag_writes(place).loose = True
-    for place, tags in other.tags.items():
-        into.tag_writes(place).join(tags)
-
-
 def _roll_back(connection: Connection) -> None:
     connection.dialect.do_rollback(connection.connection)
-
-
-def _autocommits(connection: Connection) -> bool:
-    level = connection.get_execution_options().get("isolation_level")
-    if level is None:
-        level = private.default_isolation(connection.dialect)
-    return level == "AUTOCOMMIT"

@@ -27,11 +27,13 @@ from .view import View, view_of
 class ClassMemo:
     """What one engine's sessions have worked out about one class."""
 
-    __slots__ = ("forms", "place", "plan", "region")
+    __slots__ = ("forms", "load", "place", "plan", "region")
 
     def __init__(self) -> None:
         self.forms: dict[Any, Any] = {}
         """For columns, what a SELECT by one value of them is compiled to (see `queries`)."""
+        self.load: Any = None
+        """How SQLAlchemy loads one row of it, once that is known (see `loads`)."""
         self.region: tuple[object, Region | None, int] | None = None
         """For which state of the models, the region, for how many attributes."""
         self.place: tuple[Region, Place] | None = None

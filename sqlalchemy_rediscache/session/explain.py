@@ -18,8 +18,9 @@ from ..query.plan import NO_ROW, Watch
 from ..stats import Reason
 from ..tags import MADE
 from .access import Services
+from .asked import strange_options
 from .engines import EngineInfo
-from .queries import Queries, strange_options
+from .queries import Queries
 from .recognise import key_lookup, unique_lookup
 
 

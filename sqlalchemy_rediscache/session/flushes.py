@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from sqlalchemy import Column
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
@@ -46,7 +47,7 @@ class Flushes:
             if state.key is not None and not deleted:
                 names = columns.get(mapper)
                 if names is None:
-                    names = columns[mapper] = frozenset(mapper.column_attrs.keys())
+                    names = columns[mapper] = _sent_attributes(mapper)
                 untold = names.isdisjoint(changed)
                 if untold and mapper.version_id_col is None:
                     continue
@@ -101,6 +102,15 @@ class Flushes:
         if len(connections) == 1 and self._services.engine(connections[0].engine) is engine:
             return connections[0]
         return session.connection(bind_arguments={"mapper": mapper})
+
+
+def _sent_attributes(mapper: Mapper[Any]) -> frozenset[str]:
+    """The attributes that a flush sends; it sends nothing for one of an SQL expression."""
+    return frozenset(
+        one.key
+        for one in mapper.column_attrs
+        if any(isinstance(column, Column) for column in one.columns)
+    )
 
 
 class _Kind(NamedTuple):

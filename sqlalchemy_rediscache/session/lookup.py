@@ -12,30 +12,28 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy.orm import (
-    InstanceState,
-    LoaderCallableStatus,
-    Mapper,
-    RelationshipProperty,
-    Session,
-)
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session
 from sqlalchemy.orm.base import PassiveFlag
 
 from .. import private
 from ..options import CacheOption, only_ask
 from .access import Access, Services
 from .hydrate import hydrate
-from .unit import expect_statement, known_unit, unit_of
-
-ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
-"""What SQLAlchemy takes for "there is no such object, and no need to ask the database"."""
+from .loads import ABSENT, Asked, Loads
+from .unit import checked_unit, known_unit, unit_of
 
 
 class Lookups:
-    """Answers key lookups of one cache's sessions."""
+    """Answers key lookups of one cache's sessions.
 
-    def __init__(self, services: Services) -> None:
+    Args:
+        services: The parts of the cache.
+        loads: Loads what is missed.
+    """
+
+    def __init__(self, services: Services, loads: Loads) -> None:
         self._services = services
+        self._loads = loads
         self._caches = services.models.caches
         self._relationships: weakref.WeakKeyDictionary[
             Mapper[Any], dict[Mapper[Any], list[RelationshipProperty[Any]]]
@@ -89,7 +87,9 @@ class Lookups:
             flushed = session.identity_map.get(key)
             if flushed is not None:
                 return flushed
-        return self._read(session, access, token, shard, load_path, options)
+        return self._read(
+            session, access, Asked(mapper, identity, token, shard, load_path, options)
+        )
 
     @staticmethod
     def _plain(session: Session, access: Access, parent: InstanceState[Any] | None) -> bool:
@@ -100,33 +100,22 @@ class Lookups:
         # An object's options go on to what it loads lazily; a pending one's load does not flush.
         return parent is None or (parent.key is not None and only_ask(parent.load_options))
 
-    def _read(
-        self,
-        session: Session,
-        access: Access,
-        token: bytes,
-        shard: Any,
-        load_path: Any,
-        options: tuple[Any, ...],
-    ) -> Any:
-        unit = known_unit(session)  # the flush may have made one
-        services = self._services
+    def _read(self, session: Session, access: Access, asked: Asked) -> Any:
+        unit = checked_unit(session)  # the flush may have made one
+        services, token, region = self._services, asked.token, access.region
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
             reason = services.reason(session, unit, access.engine, access.place)
             services.counters.because("bypassed", reason)
             if permit is not None:
-                unit_of(session).leases[access.place, token, access.region.field] = None
+                unit_of(session).leases[access.place, token, region.field] = None
             return None
-        region = access.region
         outcome = services.reads.read_row(access.scripts, region, access.place, token, permit)
         if outcome.absent:
             return ABSENT
         if outcome.row is None:
-            expected = (access.place, token, region.field)
-            expect_statement(session, expected, outcome.lease, is_async=access.engine.is_async)
-            return None
-        return hydrate(session, region, outcome.row, shard, load_path, options)
+            return self._loads.load(session, access, asked, outcome.lease)
+        return hydrate(session, region, outcome.row, asked.shard, asked.path, asked.options)
 
     def _relationship(
         self, parent: InstanceState[Any], target: Mapper[Any]

@@ -30,6 +30,7 @@ from ..row import Row
 from ..stats import Reason
 from ..store import QueryScripts, Watched
 from .access import Access, Services
+from .asked import asks_refresh, cache_options, objection
 from .engines import EngineInfo
 from .fetch import fetch
 from .hydrate import hydrate_all
@@ -37,10 +38,6 @@ from .plans import Plans
 from .recognise import Equality, unique_lookup
 from .unit import Unit, has_committed, known_unit, unit_of
 
-_HARMLESS_OPTIONS = frozenset(
-    {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
-     "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
-)  # fmt: skip
 DEFAULTS = "_rediscache_query_defaults"
 """The attribute of a class of sessions that says how their queries are cached."""
 
@@ -65,6 +62,19 @@ class _Query:
     scripts: QueryScripts
 
 
+class _Where(NamedTuple):
+    """Where the regions of a query are.
+
+    Args:
+        watched: For each watch of its plan the place, the set of columns of its tags, and whether
+            it depends on which rows there are alone.
+        entities: For each entity of its result the place.
+    """
+
+    watched: Sequence[tuple[Place, bytes, bool]]
+    entities: Sequence[Place]
+
+
 class _Named(NamedTuple):
     """What a query is called, and what it depends on."""
 
@@ -84,27 +94,30 @@ class Queries:
         self._path: QueryPath = services.queries
         self._wire = Wire("")
 
-    def on_select(self, state: ORMExecuteState, equal: Equality | None) -> Result[Any] | None:
+    def on_select(
+        self, state: ORMExecuteState, equal: Equality | None, *, plainly: bool
+    ) -> Result[Any] | None:
         """The result of a query; None to let SQLAlchemy run the statement.
 
         Args:
             state: The statement.
             equal: What it asks for, if by one equality.
+            plainly: See `private.loads_plainly`.
         """
-        options = _options(state)
+        options = cache_options(state)
         if "skip" in options or state.execution_options.get("skip_cache"):
             return None
-        option = self._asked(state, options, equal)
+        option = self._asked(state, options, equal, plainly=plainly)
         if option is None:
             return None
-        reason = _objection(state)
+        reason = objection(state, plainly=plainly)
         if reason is not None:
             return self._bypassed(reason)
         session = state.session
         engine = self._engine(session, state)
         if engine is None:
             return self._bypassed(Reason.BINDING)
-        if private.wants_autoflush(state) and private.dirty(session):
+        if private.dirty(session) and (plainly or private.wants_autoflush(state)):
             private.autoflush(session)
         if not private.begin(session):
             return None
@@ -112,7 +125,7 @@ class Queries:
         named = self.named(state, engine, option, equal)
         if isinstance(named, Reason):
             return self._bypassed(named)
-        query = self._query(state, engine, named, option, refresh=refresh)
+        query = self._query(state, engine, named, option, refresh=refresh, plainly=plainly)
         return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
 
     def _bypassed(self, reason: Reason) -> Result[Any] | None:
@@ -120,20 +133,21 @@ class Queries:
         return None
 
     def _asked(
-        self, state: ORMExecuteState, options: Mapping[str, CacheOption], equal: Equality | None
-    ) -> CacheOption | None:
+        self, state: ORMExecuteState, options: Mapping[str, CacheOption], equal: Equality | None,
+        *, plainly: bool,
+    ) -> CacheOption | None:  # fmt: skip
         """How it is to be cached: as it says, or, without being asked, where its class says so."""
         option = options.get("cache")
         if option is not None:
             # What the objects of a result lead to are entries of their own.
-            return option.plain if state.is_relationship_load else option
+            return option if plainly or not state.is_relationship_load else option.plain
         mapper = private.subject(state.statement)
         policy = None if mapper is None else self._services.models.policy(mapper)
         if mapper is None or policy is None:
             return None
-        if state.is_relationship_load:
+        if not plainly and state.is_relationship_load:
             return _UNASKED if policy.collections else None
-        if state.is_column_load:
+        if not plainly and state.is_column_load:
             return None
         default = policy.query_defaults or getattr(state.session, DEFAULTS, None)
         if default is None and policy.collections:
@@ -245,39 +259,53 @@ class Queries:
         option: CacheOption,
         *,
         refresh: bool,
+        plainly: bool,
     ) -> _Query | Reason:
         compiled, plan, digest, tags_of = named
         session = state.session
         unit = known_unit(session)
-        namespace = self._services.namespace(session)
-        schema_map = self._services.schema_map(unit, engine)
-        on: list[tuple[Place, bytes, Sequence[bytes], bool]] = [
-            (
-                engine.place(watch.source.space, namespace, schema_map),
-                watch.source.tagset.name,
-                tags,
-                watch.members,
-            )
-            for watch, tags in zip(plan.watches, tags_of, strict=True)
-        ]
+        where = self._where(session, unit, engine, plan)
+        on = [(*at, tags) for at, tags in zip(where.watched, tags_of, strict=True)]
         if option.words:
-            on.append((self._services.named_tags, _NAMED, option.words, False))
+            on.append((self._services.named_tags, _NAMED, False, option.words))
         watched, lease, wait = [], True, True
-        for place, tagset, tags, members in on:
+        for place, tagset, members, tags in on:
             permit = self._permit(session, unit, engine, place, refresh=refresh)
             if permit is None:
                 return self._services.reason(session, unit, engine, place)
             lease, wait = lease and permit.lease, wait and permit.wait
             stamp = b"" if permit.stamp == b"?" else permit.stamp
             watched.append(Watched(*place, tagset, tags, stamp, members))
-        places = [
-            engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities
-        ]
-        wanted = Wanted(digest, plan.layout, watched, places, self._is_direct(state, plan))
+        direct = self._is_direct(state, plan, plainly=plainly)
+        wanted = Wanted(digest, plan.layout, watched, where.entities, direct)
         scripts = self._services.query_scripts(engine.is_async)
         stale = option.stale_ttl if lease and not refresh and _may_be_older(session, watched) else 0
         rules = Rules(option.ttl, lease, wait, refresh, int(stale * 1000))
         return _Query(state, engine, compiled, plan, wanted, rules, scripts)
+
+    def _where(
+        self, session: Session, unit: Unit | None, engine: EngineInfo, plan: QueryPlan
+    ) -> _Where:
+        """Where the regions are that a query depends on: kept with its plan, as a rule."""
+        namespace = self._services.namespace(session)
+        schema_map = self._services.schema_map(unit, engine)
+        unscoped = namespace is None and not schema_map
+        if unscoped and plan.where:
+            return cast(_Where, plan.where[0])
+        found = _Where(
+            [
+                (
+                    engine.place(watch.source.space, namespace, schema_map),
+                    watch.source.tagset.name,
+                    watch.members,
+                )
+                for watch in plan.watches
+            ],
+            [engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities],
+        )
+        if unscoped:
+            plan.where.append(found)
+        return found
 
     def _permit(
         self, session: Session, unit: Unit | None, engine: EngineInfo, place: Place, *,
@@ -289,16 +317,17 @@ class Queries:
         return self._services.permit(session, unit, access, refresh=refresh)
 
     @staticmethod
-    def _is_direct(state: ORMExecuteState, plan: QueryPlan) -> bool:
+    def _is_direct(state: ORMExecuteState, plan: QueryPlan, *, plainly: bool) -> bool:
         """Can objects be built from its rows without SQLAlchemy's loading?"""
         entity = plan.layout.single
         statement = state.statement
-        if entity is None or not entity.region.direct or private.in_context(state):
+        if entity is None or not entity.region.direct:
+            return False
+        if not plainly and (private.in_context(state) or private.returns_tuples(state)):
             return False
         selected = private.selected(statement)
         return (
             len(selected) == 1
-            and not private.returns_tuples(state)
             and private.entity_of(selected[0]) is entity.region.mapper
             and not any(not isinstance(one, CacheOption) for one in private.options_of(statement))
         )
@@ -347,20 +376,6 @@ class Queries:
         return private.replay_any(state, private.cursor_of(cursor, rows), rows)
 
 
-def asks_refresh(state: ORMExecuteState) -> bool:
-    """Does an execution option, of the statement or set by a listener, ask for a refresh?"""
-    given = private.listeners_options(state)
-    return bool(
-        state.execution_options.get("refresh_cache") or (given and given.get("refresh_cache"))
-    )
-
-
-def _options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
-    """What the statement asks of the cache, by mode; of several of one mode the last."""
-    given = private.options_given(state.statement)
-    return {option.mode: option for option in given if isinstance(option, CacheOption)}
-
-
 def _may_be_older(session: Session, watched: Sequence[Watched]) -> bool:
     """May it be served what is not the latest, where the query allows it?
 
@@ -368,22 +383,3 @@ def _may_be_older(session: Session, watched: Sequence[Watched]) -> bool:
     miss. (A transaction that has written is told by its permit, which has no lease.)
     """
     return not has_committed(session) and not any(one.stamp for one in watched)
-
-
-def strange_options(options: Mapping[str, Any]) -> set[str]:
-    """Execution options that could change what a statement returns."""
-    strange = options.keys() - _HARMLESS_OPTIONS
-    return {one for one in strange if not private.of_subquery_load(one)} if strange else strange
-
-
-def _objection(state: ORMExecuteState) -> Reason | None:
-    """What is asked for beside the statement that could change what it returns."""
-    if private.is_user_refresh(state) or private.populates_existing(state):
-        return Reason.RELOAD
-    if private.checks_version(state):
-        return Reason.LOCKING
-    if private.identity_token(state) is not None:
-        return Reason.BINDING
-    if strange_options(state.execution_options):
-        return Reason.EXECUTION_OPTION
-    return Reason.LISTENER if private.has_listeners_after(state) else None

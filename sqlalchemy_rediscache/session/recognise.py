@@ -72,18 +72,18 @@ class Equality(NamedTuple):
 def only_equality(state: ORMExecuteState, mapper: Mapper[Any]) -> Equality | None:
     """What a SELECT of a class asks for by one equality and by nothing else.
 
-    It has no options but the cache's, and is no part of another load.
+    Args:
+        state: The statement, which `private.loads_plainly`. It has no options but the cache's.
+        mapper: The class.
     """
     statement = state.statement
-    if state.parameters or state.is_relationship_load or state.is_column_load:
-        return None
-    if not private.plain_select(statement) or private.in_context(state):
+    if state.parameters or not private.plain_select(statement):
         return None
     wheres, selected = private.criteria(statement), private.selected(statement)
     if len(wheres) != 1 or len(selected) != 1 or private.entity_of(selected[0]) is not mapper:
         return None
     found = _compared(wheres[0])
-    if found is None or not private.compiles_plainly(statement):
+    if found is None:
         return None
     if any(not isinstance(one, CacheOption) for one in private.options_of(statement)):
         return None

@@ -11,7 +11,7 @@ from .. import private
 from ..options import only_ask
 from .access import Access, Services
 from .events_seen import only_own_listeners
-from .unit import expect_statement, known_unit
+from .unit import checked_unit, expect_statement, known_unit
 
 
 class Refreshes:
@@ -35,7 +35,7 @@ class Refreshes:
         if private.dirty(session) and private.flushes(passive):
             private.autoflush(session)
         services, region = self._services, access.region
-        unit = known_unit(session)
+        unit = checked_unit(session)
         permit = services.permit(session, unit, access)
         if permit is None or (unit is not None and unit.writes.wrote(access.place, token)):
             reason = services.reason(session, unit, access.engine, access.place)

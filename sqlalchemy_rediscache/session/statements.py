@@ -25,10 +25,12 @@ from ..read_path import Batch, Permit
 from ..row import Row
 from ..store import Lease
 from .access import Access, Services
+from .asked import asks_refresh
 from .fetch import fetch
 from .hydrate import hydrate_all
-from .queries import Queries, asks_refresh
-from .recognise import key_lookup, only_equality
+from .loads import Loads
+from .queries import Queries
+from .recognise import Equality, key_lookup, only_equality
 from .unit import Unit, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
@@ -65,11 +67,18 @@ class _Plan(NamedTuple):
 
 
 class Statements:
-    """Answers and fills from the SELECTs of one cache's sessions."""
+    """Answers and fills from the SELECTs of one cache's sessions.
 
-    def __init__(self, services: Services, queries: Queries) -> None:
+    Args:
+        services: The parts of the cache.
+        queries: Answers what is no key lookup.
+        loads: Wants to know how SQLAlchemy loads single rows.
+    """
+
+    def __init__(self, services: Services, queries: Queries, loads: Loads) -> None:
         self._services = services
         self._queries = queries
+        self._loads = loads
 
     def on_select(self, state: ORMExecuteState) -> Result[Any] | None:
         """The result of a key lookup; None to let SQLAlchemy run the statement."""
@@ -91,16 +100,19 @@ class Statements:
         if given and (given.keys() - _OWN_OPTIONS or given.get("skip_cache")):
             return None  # a listener tells how to load, or from where (a schema map, say)
         mapper = private.subject(state.statement)
-        equal = None if mapper is None else only_equality(state, mapper)
+        plainly = private.loads_plainly(state)
+        equal = only_equality(state, mapper) if plainly and mapper is not None else None
         if mapper is None or (equal is not None and equal.column not in mapper.primary_key):
-            return self._queries.on_select(state, equal)
-        lookup = self._key_lookup(state, mapper)
+            return self._queries.on_select(state, equal, plainly=plainly)
+        lookup = self._key_lookup(state, mapper, equal)
         result = None if lookup is None else self._answer(lookup)
         if lookup is None or (result is None and lookup.mode == "cache"):
-            return self._queries.on_select(state, equal)
+            return self._queries.on_select(state, equal, plainly=plainly)
         return result
 
-    def _key_lookup(self, state: ORMExecuteState, mapper: Mapper[Any]) -> KeyLookup | None:
+    def _key_lookup(
+        self, state: ORMExecuteState, mapper: Mapper[Any], equal: Equality | None
+    ) -> KeyLookup | None:
         """The statement as a lookup by primary key, after the flush that it wants."""
         session = state.session
         if not self._services.models.caches(mapper):
@@ -113,7 +125,10 @@ class Statements:
         if mode == "skip" or not _understood(state) or private.has_listeners_after(state):
             return None
         parameters: Any = state.parameters
-        keys = key_lookup(state.statement, parameters, mapper)
+        if equal is not None and len(mapper.primary_key) == 1:
+            keys: list[tuple[Any, ...]] | None = [(equal.parameter.value,)]
+        else:
+            keys = key_lookup(state.statement, parameters, mapper)
         if keys is None:
             return None
         access = self._services.reading(session, mapper, known_unit(session))
@@ -146,7 +161,8 @@ class Statements:
             return None
         expected = _expected(unit, access, lookup.tokens)
         if expected is not None:
-            return self._load(lookup, access.region, expected)
+            learn = access.region.complete and not refresh and _is_plain(lookup)
+            return self._load(lookup, access.region, expected, learn=learn)
         plan = self._plan(lookup)
         if not permit.lease if refresh else plan is None:
             return None
@@ -179,17 +195,7 @@ class Statements:
     def _plan(self, lookup: KeyLookup) -> _Plan | None:
         """How cached rows would become this statement's result; None if they can't."""
         state, region = lookup.state, lookup.access.region
-        statement = state.statement
-        selected = private.selected(statement)
-        plain = (
-            region.direct
-            and len(selected) == 1
-            and not private.options_of(statement)
-            and not private.in_context(state)
-            and not private.returns_tuples(state)
-            and private.entity_of(selected[0]) is lookup.mapper
-        )
-        if plain:
+        if _is_plain(lookup):
             return _Plan(region, lambda rows: self._direct(lookup, rows))
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
@@ -219,7 +225,13 @@ class Statements:
     # -- from the database, into the cache ----------------------------------------------------
 
     def _load(
-        self, lookup: KeyLookup, group: Group, leases: Sequence[Lease], *, alone: bool = True
+        self,
+        lookup: KeyLookup,
+        group: Group,
+        leases: Sequence[Lease],
+        *,
+        alone: bool = True,
+        learn: bool = False,
     ) -> Result[Any] | None:
         """Run the statement and fill from its rows.
 
@@ -229,6 +241,7 @@ class Statements:
             leases: Under which leases.
             alone: It asks for these columns alone. A row that it does not return is no absent row
                 otherwise: what is loaded with it by an inner join may be missing.
+            learn: It is how SQLAlchemy loads one row of the class.
         """
         if not leases:
             return None
@@ -237,6 +250,8 @@ class Statements:
         filled = False
         try:
             cursor, rows = fetch(state)
+            if learn:
+                self._loads.learn(access, lookup.mapper, state, cursor)
             loaded = _values_by_token(group, cursor, rows, lookup.only_key)
             if loaded is not None and not unit_of(state.session).closed:
                 found = [(lease, loaded.get(lease.row.rpartition(b":")[2])) for lease in leases]
@@ -252,6 +267,21 @@ class Statements:
             if not filled:
                 reads.give_back(access.scripts, leases)
         return private.replay(state, private.cursor_of(cursor, rows))
+
+
+def _is_plain(lookup: KeyLookup) -> bool:
+    """Does it ask for plain objects of a class, which may be made of its rows directly?"""
+    state = lookup.state
+    statement = state.statement
+    selected = private.selected(statement)
+    return (
+        lookup.access.region.direct
+        and len(selected) == 1
+        and not private.options_of(statement)
+        and not private.in_context(state)
+        and not private.returns_tuples(state)
+        and private.entity_of(selected[0]) is lookup.mapper
+    )
 
 
 def _mode(state: ORMExecuteState) -> Mode | None:

@@ -27,7 +27,7 @@ class Transactions:
 
     def __init__(self, services: Services, engine_events: EngineEvents) -> None:
         self._services = services
-        self._stamps = services.stamps
+        self._now = services.stamps.now
         self._engine_events = engine_events
 
     def after_begin(
@@ -37,7 +37,7 @@ class Transactions:
         unit = unit_of(session)
         connections = unit.connections
         if not connections:
-            unit.stamps = self._stamps.copy()
+            unit.began = self._now()
         elif any(known is connection for known in connections):
             return  # a savepoint on a connection that is known
         else:

@@ -16,10 +16,12 @@ _READS = "_rediscache_only_reads"
 _DML = "_rediscache_dml"
 
 _ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
+_FIRST = r"(?:^|;)(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 _COMMITS = re.compile(
-    r"(?:^|;)(?:\s|/\*.*?\*/|--[^\n]*\n)*(BEGIN|COMMIT|END|LOCK|SET|START|UNLOCK)\b",
-    re.IGNORECASE | re.DOTALL,
+    rf"{_FIRST}(BEGIN|COMMIT|END|LOCK|SET|START|UNLOCK)\b", re.IGNORECASE | re.DOTALL
 )
+_UNDOES = re.compile(rf"{_FIRST}(ABORT|ROLLBACK)\b", re.IGNORECASE | re.DOTALL)
+_SAVEPOINT = re.compile(rf"{_FIRST}(RELEASE|SAVEPOINT)\b", re.IGNORECASE | re.DOTALL)
 _COMMITS_BY_ITSELF = frozenset({"mysql", "mariadb", "oracle"})
 """Databases that commit before and after DDL."""
 
@@ -51,7 +53,7 @@ class Effects:
         return self.everything or Kind.DDL in self.kinds
 
 
-_EVERYTHING = Effects(everything=True)
+EVERYTHING = Effects(everything=True)
 _KINDS: Mapping[tuple[bool, bool], frozenset[Kind]] = {
     (False, False): frozenset({Kind.INSERT}),
     (True, False): frozenset({Kind.UPDATE}),
@@ -83,7 +85,7 @@ class WrittenBy:
             return False
         text, dialect = compiled.string or "", compiled.dialect.name
         query = private.is_query(compiled)
-        if not query and (changes_view(text) or may_commit(text)):
+        if not query and (changes_view(text) or _controls(text, dialect)):
             return False
         if self._reader.reads_for_sure(text, dialect):
             return True
@@ -123,12 +125,23 @@ class WrittenBy:
 def _of_answer(answer: Answer) -> Effects | None:
     if isinstance(answer, Written):
         return Effects(names=answer.tables, kinds=answer.kinds)
-    return _EVERYTHING if answer is UNKNOWN else None
+    return EVERYTHING if answer is UNKNOWN else None
 
 
 def changes_view(statement: str) -> bool:
     """May a text change what its transaction sees of others?"""
     return _ISOLATION.search(statement) is not None
+
+
+def _controls(statement: str, dialect_name: str) -> bool:
+    if dialect_name == "sqlite" and _SAVEPOINT.search(statement):
+        return True  # see `driver_transactions`
+    return may_commit(statement) or undoes(statement)
+
+
+def undoes(statement: str) -> bool:
+    """May a text undo some of what its transaction wrote?"""
+    return _UNDOES.search(statement) is not None
 
 
 def may_commit(statement: str) -> bool:

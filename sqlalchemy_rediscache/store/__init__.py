@@ -1,7 +1,8 @@
 """Redis: the only package that imports it. Connections, scripts and their typed callers."""
 
 from .answers import HeldRows, Lease, LockWanted, Published, Reading, State, Touched
-from .queries import Asked, Keep, KeptEntry, KeptRow, QueryScripts, QueryState, RowsWanted, Watched
+from .ask_call import RowsWanted
+from .queries import Asked, Keep, KeptEntry, KeptRow, QueryScripts, QueryState, Watched
 from .scripts import Scripts
 from .store import Store, StoreSettings
 

@@ -81,15 +81,23 @@ class Calls:
         Raises:
             CacheUnavailable: No answer came in time, or one of them is a refusal.
         """
-        frame = self._frame(calls)
+        return self._run(self.frame(calls), len(calls))
+
+    def run_frames(self, frames: Sequence[Frame]) -> list[Any]:
+        """Likewise, of calls that are packed already."""
+        if len(frames) == 1:
+            return self._run(frames[0], 1)
+        return self._run(lambda run: b"".join([frame(run) for frame in frames]), len(frames))
+
+    def _run(self, frame: Frame, replies: int) -> list[Any]:
         self._called()
-        replies = self.transport.exchange(frame, len(calls))
-        if NoScriptError in map(type, replies):
+        found = self.transport.exchange(frame, replies)
+        if NoScriptError in map(type, found):
             # Scripts are idempotent for one token, so those of the pipeline that ran may run again.
             self._load_scripts()
             self._called()
-            replies = self.transport.exchange(frame, len(calls))
-        return _accepted(replies)
+            found = self.transport.exchange(frame, replies)
+        return _accepted(found)
 
     def post(self, calls: Sequence[Call], told: Callable[[list[Any] | None], None]) -> None:
         """Call scripts without waiting: see `Transport.post`.
@@ -115,7 +123,7 @@ class Calls:
             told(replies)
 
         self._called()
-        self.transport.post(self._frame(calls), len(calls), answered)
+        self.transport.post(self.frame(calls), len(calls), answered)
 
     def send(self, frame: Frame, undo: Frame | None = None) -> Any:
         """Send one call, or one command, that is packed already; its reply."""
@@ -134,7 +142,9 @@ class Calls:
         packed = pack(parts)
         return self.send(lambda run: packed)
 
-    def _frame(self, calls: Sequence[Call]) -> Frame:
+    def frame(self, calls: Sequence[Call]) -> Frame:
+        """Scripts called one after the other, packed."""
+
         def frame(run: bytes) -> bytes:
             hold = self.server.hold_ms()
             return b"".join(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
 import msgpack
 
+from .ask_call import AskCall, RowsWanted
 from .calls import Call
 from .scripts import Scripts
 from .wire import integer
@@ -29,6 +30,9 @@ class QueryState(IntEnum):
     """Absent; no lease was asked for."""
     OTHER_STAMP = 6
     """The region changed since the caller's snapshot."""
+
+
+_STATES: Mapping[int, QueryState] = {state.value: state for state in QueryState}
 
 
 class Watched(NamedTuple):
@@ -76,15 +80,6 @@ class Asked(NamedTuple):
     """Milliseconds since the entry was last known to be right; below 0 where that is not kept."""
     good: bytes = b""
     """When that was, as `vouch` wants it."""
-
-
-class RowsWanted(NamedTuple):
-    """Rows of one region to read along with an entry."""
-
-    guard: bytes
-    prefix: bytes
-    field: bytes
-    names: Sequence[bytes]
 
 
 Rows = list[bytes | Literal[False]]
@@ -146,6 +141,8 @@ class QueryScripts:
 
     def __init__(self, scripts: Scripts) -> None:
         self.scripts = scripts
+        self._ask_calls: dict[tuple[bytes, bytes], AskCall] = {}
+        """For each guard and set of columns."""
 
     def new_token(self) -> bytes:
         """A name for a reader."""
@@ -180,42 +177,54 @@ class QueryScripts:
             refresh: Act as if there were none.
             stale_ms: Milliseconds for which it may be served after it was last known to be right.
         """
+        calls = self.scripts.calls
         apart, riding = _riding(watched, rows)
-        calls = [self._rows_call(rows[index], token) for index in apart]
-        leased = self.scripts.calls.lease_ms if lease else b"0"
+        frames = [calls.frame([self._rows_call(rows[index], token)]) for index in apart]
         # Regions with rows go first: what depends on others is looked at when their rows are read.
         order = sorted(range(len(watched)), key=lambda index: index not in riding)
         for index in order:
             one, home = watched[index], index == 0
-            known = self.scripts.calls.generations.get(one.guard, token)
             own = rows[riding[index]] if index in riding else None
-            keys = [one.guard, one.tags_key, *([one.entry_key(digest)] if home else [])]
-            if own is not None:
-                before = b"%b%b:" % (one.prefix, known)
-                keys += [before + name for name in own.names]
-            arguments = [
-                leased, self.scripts.calls.max_bytes, one.stamp,
-                b"1" if refresh else b"0", one.tagset, b"%d" % stale_ms if home else b"0",
-                b"1" if home else b"0", b"" if own is None else own.field, *one.tags,
-            ]  # fmt: skip
-            calls.append(Call("ask", keys, known, token, arguments))
-        replies = self.scripts.calls.run(calls)
+            call = self._ask_call("ask", one)
+            tail = call.tail(lease=lease, stamp=one.stamp, refresh=refresh, stale_ms=stale_ms,
+                             home=home, field=b"" if own is None else own.field)  # fmt: skip
+            entry = one.entry_key(digest) if home else None
+            known = calls.generations.get(one.guard, token)
+            frames.append(call.frame(known, token, entry, own, one.tags, tail))
+        replies = calls.run_frames(frames)
         found: list[Rows] = [[] for _ in rows]
         for index, reply in zip(apart, replies, strict=False):
             found[index] = _rows(reply, len(rows[index].names))
         asked: dict[int, Asked] = {}
         for index, reply in zip(order, replies[len(apart) :], strict=True):
             state, generation, stamp, busy, *more, own_rows = msgpack.unpackb(reply, raw=True)
-            asked[index] = Asked(QueryState(state), generation, stamp, bool(busy), *more)
-            self.scripts.calls.generations[watched[index].guard] = generation
+            asked[index] = Asked(_STATES[state], generation, stamp, bool(busy), *more)
+            calls.generations[watched[index].guard] = generation
             if index in riding:
                 at = riding[index]
                 found[at] = own_rows or [False] * len(rows[at].names)
         return [asked[index] for index in range(len(watched))], found
 
+    def _ask_call(self, script: str, watched: Watched) -> AskCall:
+        key = watched.guard, watched.tagset
+        call = self._ask_calls.get(key)
+        if call is None:
+            calls = self.scripts.calls
+            call = self._ask_calls[key] = AskCall(
+                calls.server,
+                calls.sha(script),
+                watched.guard,
+                watched.tags_key,
+                watched.tagset,
+                lock_ms=calls.lock_ms,
+                lease_ms=calls.lease_ms,
+                max_bytes=calls.max_bytes,
+            )
+        return call
+
     def _rows_call(self, wanted: RowsWanted, token: bytes) -> Call:
         known = self.scripts.calls.generations.get(wanted.guard, token)
-        keys = [wanted.guard, *(b"%b%b:%b" % (wanted.prefix, known, name) for name in wanted.names)]
+        keys = [wanted.guard, *wanted.keys(known)]
         # the stamp is asked for so that one row comes in the form of many
         arguments = [b"0", b"?", b"0", self.scripts.calls.max_bytes, wanted.field, b"0"]
         return Call("read", keys, known, token, arguments)
@@ -291,6 +300,8 @@ def _riding(
     watched: Sequence[Watched], rows: Sequence[RowsWanted]
 ) -> tuple[list[int], dict[int, int]]:
     """Which of the rows are read by a call of their own, and, for each region, which with its."""
+    if not rows:
+        return [], {}
     at = {one.guard: index for index, one in enumerate(watched)}
     apart, riding = list[int](), dict[int, int]()
     for index, wanted in enumerate(rows):

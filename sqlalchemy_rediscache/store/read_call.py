@@ -11,7 +11,7 @@ from typing import Final
 
 from .server import ServerIdentity
 from .transport import Frame
-from .wire import bulks, pack
+from .wire import Middle, bulks, pack
 
 _ZERO: Final = b"$1\r\n0\r\n"
 
@@ -54,8 +54,7 @@ class ReadCall:
         self._head = bulks((b"EVALSHA", sha)), bulks((guard,))
         self._head_one = b"*16\r\n%b%b%b" % (self._head[0], bulks((b"2",)), self._head[1])
         self._tails: dict[tuple[bool, bytes, bool], bytes] = {}
-        self._middle: tuple[bytes, bytes, bytes] = b"", b"", b""
-        """Run and generation as they were last seen, and both of them packed."""
+        self._middle = Middle()
 
     def key(self, generation: bytes, name: bytes) -> bytes:
         """The key of a row."""
@@ -67,7 +66,7 @@ class ReadCall:
 
         def frame(run: bytes) -> bytes:
             return b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n%b" % (
-                head, len(row), row, self._packed(run, generation), len(token), token,
+                head, len(row), row, self._middle.packed(run, generation), len(token), token,
                 self._held(tail),
             )  # fmt: skip
 
@@ -82,7 +81,7 @@ class ReadCall:
         def frame(run: bytes) -> bytes:
             return b"*%d\r\n%b$%d\r\n%b\r\n%b%b%b$%d\r\n%b\r\n%b" % (
                 len(rows) + 15, start, len(keys), keys, guard, packed,
-                self._packed(run, generation), len(token), token, self._held(tail),
+                self._middle.packed(run, generation), len(token), token, self._held(tail),
             )  # fmt: skip
 
         return frame
@@ -101,14 +100,6 @@ class ReadCall:
         if early_ms:  # drawn anew each time: in the place of the 0
             return known[: -len(_ZERO)] + bulks((b"%d" % early_ms,))
         return known
-
-    def _packed(self, run: bytes, generation: bytes) -> bytes:
-        known = self._middle
-        if known[0] is run and known[1] is generation:
-            return known[2]
-        packed = bulks((run, generation))
-        self._middle = run, generation, packed
-        return packed
 
     def _held(self, tail: bytes) -> bytes:
         hold = self._server.hold_ms()

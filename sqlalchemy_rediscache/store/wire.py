@@ -18,3 +18,21 @@ def bulks(parts: Iterable[bytes]) -> bytes:
 def integer(value: float) -> bytes:
     """A number of milliseconds (or any count) as Redis reads it."""
     return b"%d" % value
+
+
+class Middle:
+    """The run of the server and a generation, packed: both change rarely."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = b"", b"", b""  # of one piece: other threads look at it
+
+    def packed(self, run: bytes, generation: bytes) -> bytes:
+        """Both as bulk strings; once for as long as they are the same objects."""
+        last = self._last
+        if last[0] is run and last[1] is generation:
+            return last[2]
+        packed = bulks((run, generation))
+        self._last = run, generation, packed
+        return packed

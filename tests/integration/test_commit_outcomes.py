@@ -224,3 +224,17 @@ def test_what_a_listener_of_commit_writes(stage: Stage, listens: str) -> None:
         with listening(target, "commit", write):
             session.commit()
     assert [city(stage, 1), city(stage, 2)] == ["new", "late"]
+
+
+def test_a_flush_under_autocommit(stage: Stage) -> None:
+    """It is announced at once, and not published by a commit that comes later than others'."""
+    stage.warm(User, 1)
+    engine = stage.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with stage.cache.enable(sessionmaker(engine))() as session:
+        session.get_one(User, 1).city = "mine"
+        session.flush()
+        assert city(stage, 1) == "mine"
+        with stage.Session.begin() as other:
+            other.get_one(User, 1).city = "other"
+        session.commit()
+    assert city(stage, 1) == "other"

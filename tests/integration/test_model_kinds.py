@@ -12,6 +12,7 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     MappedAsDataclass,
+    column_property,
     declarative_base,
     mapped_column,
     registry,
@@ -219,3 +220,27 @@ def test_a_policy_of_none_leaves_a_class_out(database: Database, make_cache: Cac
     assert hits >= 1
     stage.warm(Out, 1, 1)
     assert stage.cache.stats().hits == hits
+
+
+class Shouting(CacheMixin, _Base):
+    """Has an attribute of an SQL expression."""
+
+    __tablename__ = "shouting"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    loud: Mapped[str] = column_property(name + "!")
+
+
+def test_a_value_for_an_expression_is_no_write(database: Database, make_cache: CacheMaker) -> None:
+    """A flush sends nothing for it: nothing ends, and no COMMIT is missed."""
+    stage = Stage(database, make_cache(), _Base.metadata)
+    with stage.Session.begin() as session:
+        session.add(Shouting(id=1, name="a"))
+    stage.warm(Shouting, 1)
+    with stage.Session() as session:
+        session.get_one(Shouting, 1).loud = "b"
+        session.commit()
+        assert session.get_one(Shouting, 1).loud == "a!"
+    with stage.counting() as count, stage.Session() as session:
+        assert session.get_one(Shouting, 1).loud == "a!"
+    assert (count.selects, stage.cache.stats().unsettled) == (0, 0)

@@ -11,7 +11,6 @@ import redis
 from sqlalchemy import RootTransaction, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqlalchemy_rediscache.testing import audit
 from tests.fix_caches import CacheMaker
 from tests.integration.models import User
 from tests.integration.stage import Stage
@@ -178,15 +177,29 @@ def test_begin_block_with_an_error(stage: Stage) -> None:
     assert city(stage, 1) == "x"
 
 
-@pytest.mark.databases("sqlite")
-@pytest.mark.xfail(strict=True, reason="the driver commits when the first savepoint is released")
-def test_sqlite_savepoints_without_begin(database: Database, make_cache: CacheMaker) -> None:
-    """The driver's own transactions: a released savepoint is committed, a rollback too late."""
-    stage = Stage(database, make_cache())
-    stage.populate()
+def test_a_savepoint_of_the_connection_that_is_rolled_back(stage: Stage) -> None:
+    """What the session flushed within it is undone, which no event of the session tells."""
     stage.warm(User, 1)
     with stage.Session() as session:
-        with session.begin_nested():
-            session.get_one(User, 1).city = "inner"
-        session.rollback()
-    assert audit(stage.cache, stage.engine) == []
+        session.get_one(User, 2).city = "outer"
+        session.flush()
+        savepoint = session.connection().begin_nested()
+        session.get_one(User, 1).city = "inner"
+        session.flush()
+        savepoint.rollback()
+        session.commit()
+    assert (city(stage, 1), city(stage, 2)) == ("x", "outer")
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+def test_a_transaction_ended_by_text(stage: Stage, end: str) -> None:
+    """What was written before it is not published by the commit after it: others may write."""
+    stage.warm(User, 1)
+    with stage.Session() as session:
+        session.get_one(User, 1).city = "mine"
+        session.flush()
+        session.execute(text(end))
+        with stage.Session.begin() as other:
+            other.get_one(User, 1).city = "other"
+        session.commit()
+    assert city(stage, 1) == "other"

@@ -148,6 +148,7 @@ class Scenario:
         invalidate: The model is of ``write="invalidate"``.
         filed: The model's rows are filed by their `a`, and asked for by it.
         aging: The model is of a `stale_ttl`; rows that are warm are over their time.
+        remembered: The processes remember the results of their queries.
         apart: Each actor is a process with a cache object of its own.
         options: For `RedisCache`.
     """
@@ -164,6 +165,7 @@ class Scenario:
     invalidate: bool = False
     filed: bool = False
     aging: bool = False
+    remembered: bool = False
     apart: bool = True
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -259,8 +261,9 @@ class Explorer:
                     for key in player.keys:
                         session.get(player.model, key)
         for role, player in zip(self.scenario.roles, players, strict=True):
-            if role.prepare is not None:
-                role.prepare(player)
+            for _ in range(3 if self.scenario.remembered and role.writes == () else 1):
+                if role.prepare is not None:
+                    role.prepare(player)
         self.world.settle(warm=self.scenario.warm)
         if self.scenario.aging:
             self.world.age_rows()

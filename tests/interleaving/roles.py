@@ -139,6 +139,27 @@ def savepoint_writer(name: str, *, a: int, b: int) -> Role:
     return Role(name, play, loaded, (0,))
 
 
+def releasing_writer(name: str, *, a: int, b: int, commits: bool) -> Role:
+    """Writes `a` in a savepoint that it releases, `b` after it, and commits or rolls back.
+
+    On SQLite the driver commits `a` by the release.
+    """
+
+    def play(player: Player) -> None:
+        session, items = player.kept
+        with session:
+            with session.begin_nested():
+                items[0].a = a
+            items[0].b = b
+            session.flush()
+            if commits:
+                session.commit()
+            else:
+                session.rollback()
+
+    return Role(name, play, loaded, (0,))
+
+
 def inserter(name: str, *, a: int) -> Role:
     """Makes the row, which is not there."""
 

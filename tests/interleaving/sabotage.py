@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import InstanceState
 
+from sqlalchemy_rediscache import query_memory
+from sqlalchemy_rediscache.query_memory import Made
 from sqlalchemy_rediscache.query_path import QueryPath
 from sqlalchemy_rediscache.read_path import Permit
 from sqlalchemy_rediscache.session import by_key, flushes, queries, tagging
@@ -226,6 +228,12 @@ def own_new_rows_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(WriteSet, "wrote", lambda self, place, token: place in self.regions)
 
 
+def remembered_whatever_changed(world: World, patch: pytest.MonkeyPatch) -> None:
+    """A result is served again while its entry is in force, whatever else it depended on."""
+    patch.setattr(query_memory, "_LONGEST", 60.0)
+    patch.setattr(Made, "is_of", lambda self, wanted, asked: asked[0].entry == self.entry)
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One safeguard, how to switch it off, and the scenario that misses it.
@@ -260,6 +268,8 @@ SAFEGUARDS = (
         rows_kept_by_members, "rows change, which ones there are is asked for, nothing is cached"
     ),
     Safeguard(members_unseen, "a row comes, which ones there are is asked for"),
+    Safeguard(remembered_whatever_changed, "rows of a remembered join change"),
+    Safeguard(remembered_whatever_changed, "rows change, which ones there are is remembered"),
     Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
     Safeguard(absences_of_any_time, "an absent row is made"),

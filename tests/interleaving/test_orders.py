@@ -12,13 +12,16 @@ from tests.interleaving.scenarios import (
     KEYLESS,
     ONE_WRITER,
     QUERIES,
+    REMEMBERED,
     SNAPSHOTS,
     TROUBLES,
     TWO_WRITERS,
 )
 from tests.servers import Database
 
-ALL = (*ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *KEYLESS, *EARLY)
+ALL = (
+    *ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *REMEMBERED, *KEYLESS, *EARLY,
+)  # fmt: skip
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)
 

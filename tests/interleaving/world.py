@@ -185,6 +185,8 @@ class World:
         dialect: Any = engine.dialect
         dialect.do_commit = self._ending(dialect.do_commit, "commit", "COMMIT")
         dialect.do_rollback = self._ending(dialect.do_rollback, "rollback", "ROLLBACK")
+        if sqlite:
+            dialect.do_execute = self._releasing(dialect.do_execute)
         return engine
 
     def _before_statement(self, cursor: Any, statement: str, parameters: Any, context: Any) -> None:
@@ -213,6 +215,20 @@ class World:
 
         return end
 
+    def _releasing(self, original: Callable[..., None]) -> Any:
+        """SQLite's RELEASE is a COMMIT where its savepoint began the transaction."""
+
+        def execute(cursor: Any, statement: str, parameters: Any, context: Any) -> None:
+            release = statement.startswith("RELEASE")
+            if release:  # none of the roles releases an inner savepoint
+                self.stepper.park(Op("commit", "RELEASE"))
+            original(cursor, statement, parameters, context)
+            if release and not cursor.connection.in_transaction:
+                self.stepper.done_writing()
+                self.states.append(self.truth())
+
+        return execute
+
     # -- one order ----------------------------------------------------------------------------
 
     def reset(self, rows: int, *, absent: int = 0) -> None:
@@ -226,7 +242,7 @@ class World:
             services: Any = cache._services
             services.store._generations.clear()
             services.stamps.clear()
-            services.queries._guesses.clear()
+            services.queries.memory.clear()
             services.store.server._hold_until = 0.0
             services.store.server._run = run
             services.store.blocking.transport._epoch = 0

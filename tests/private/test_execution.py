@@ -96,6 +96,51 @@ def test_loads_in_the_context_of_another(session: Session, watch: Watch) -> None
     assert said == [False, True, False, True, True, False, True]
 
 
+def test_statements_that_load_plainly(session: Session, watch: Watch) -> None:
+    """Those of an application that asks for no other way of loading: no `get()`, no part of a load.
+
+    For each of them all that `loads_plainly` stands for is so.
+    """
+
+    def agrees(state: ORMExecuteState) -> bool:
+        plainly = private.loads_plainly(state)
+        one_by_one = not (
+            state.is_relationship_load
+            or state.is_column_load
+            or private.in_context(state)
+            or private.is_user_refresh(state)
+            or private.populates_existing(state)
+            or private.checks_version(state)
+            or private.returns_tuples(state)
+            or private.identity_token(state) is not None
+            or not private.wants_autoflush(state)
+        )
+        assert one_by_one or not plainly
+        return plainly
+
+    said = watch(session, agrees)
+    plain = select(Child).where(Child.id == 1)
+    child = session.scalars(plain).one()
+    session.scalars(select(Child.name).order_by(Child.id), {"unused": 1}).all()
+    assert said == [True, True]
+    said.clear()
+    assert child.parent is not None
+    session.refresh(child)
+    session.expire(child)
+    assert child.name == "ann"
+    session.scalars(plain, execution_options={"populate_existing": True}).all()
+    session.scalars(plain.execution_options(autoflush=False)).all()
+    session.query(Child).all()
+    session.query(Child).only_return_tuples(True).all()
+    session.get(Pair, (1, "r"), with_for_update=True)
+    session.get(Pair, (2, "r"), identity_token="north")  # noqa: S106
+    session.expunge_all()
+    assert said == [False] * 9
+    said.clear()
+    session.scalars(plain.options(selectinload(Child.parent))).all()
+    assert said == [True, False]
+
+
 def test_listeners_that_come_after(engine: Engine) -> None:
     """A listener knows whether others are asked after it."""
     said: list[bool] = []
@@ -194,7 +239,7 @@ def test_key_lookups_ask_the_session_first(engine: Engine, found: bool) -> None:
 
 def test_a_class_mismatch_means_absent(engine: Engine) -> None:
     """An override's PASSIVE_CLASS_MISMATCH is "no such object": None, and no SQL."""
-    from sqlalchemy_rediscache.session.lookup import ABSENT  # noqa: PLC0415
+    from sqlalchemy_rediscache.session.loads import ABSENT  # noqa: PLC0415
 
     class Absent(Session):
         def _identity_lookup(self, mapper: Any, *args: Any, **kwargs: Any) -> Any:

@@ -106,11 +106,23 @@ WAYS: dict[str, tuple[Any, Any, list[Any]]] = {
     "another type": (insert(LINE).values(id=1, name=literal(7)), None, [[{"id": 1, "size": 5}]]),
     "a default only": (insert(LINE), None, [[{"size": 5}]]),
     "replace": (insert(LINE).prefix_with("OR REPLACE").values(id=1), None, [None]),
-    "unless it is there": (
-        sqlite.insert(LINE).values(id=1).on_conflict_do_nothing(), None, [[{"id": 1, "size": 5}]],
+    "ignore": (
+        insert(LINE).prefix_with("or ignore").values(id=1, name="a"), None, [[ONE]],
+    ),
+    "ignore and more": (
+        insert(LINE).prefix_with("OR IGNORE").prefix_with("/* x */").values(id=1), None, [None],
+    ),
+    "do nothing": (
+        sqlite.insert(LINE).values(id=1, name="a").on_conflict_do_nothing(), None, [[ONE]],
+    ),
+    "do nothing about a name": (
+        sqlite.insert(LINE).on_conflict_do_nothing(index_elements=["id"]),
+        [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], [[ONE, TWO]],
     ),
     "upsert": (
-        sqlite.insert(LINE).values(id=1).on_conflict_do_update(set_={"name": "a"}), None, [None],
+        sqlite.insert(LINE).values(id=1).on_conflict_do_update(
+            index_elements=["id"], set_={"name": "c"}
+        ), None, [None],
     ),
     "of a select": (insert(LINE).from_select(["id"], select(literal(1))), None, [[]]),
     "of a select with a prefix": (

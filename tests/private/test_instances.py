@@ -100,6 +100,18 @@ def test_the_states_slots_are_known() -> None:
     assert set(InstanceState.__slots__) == SLOTS | OWN
 
 
+def test_the_first_attribute_of_an_object(engine: Engine) -> None:
+    """It is SQLAlchemy's, in objects that were built and in those that were loaded."""
+    with Session(engine) as session:
+        loaded = session.get_one(Child, 1)
+        assert next(iter(vars(loaded))) == private.OWN_STATE
+        assert vars(loaded)[private.OWN_STATE] is inspect(loaded)
+    with Session(engine) as session:
+        built = build(session, engine, Child)
+        assert next(iter(vars(built))) == private.OWN_STATE
+        assert vars(built)[private.OWN_STATE] is inspect(built)
+
+
 def test_a_subclass_built_through_its_base(engine: Engine) -> None:
     """A row read polymorphically becomes the subclass, what only its table has is unloaded."""
     with Session(engine) as real, Session(engine) as ours:

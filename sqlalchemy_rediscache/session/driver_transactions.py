@@ -1,0 +1,122 @@
+"""Transactions that a driver begins and ends without a word of SQLAlchemy's: those of SQLite.
+
+By default Python's driver for SQLite begins a transaction right before INSERT, UPDATE, DELETE and
+REPLACE, and before nothing else. So, where no transaction is open:
+
+- all else that writes (``WITH ... UPDATE``, DDL) is a transaction of its own;
+- SAVEPOINT begins one, and the RELEASE of that savepoint is its COMMIT.
+
+Engines with the BEGIN recipe of SQLAlchemy's documentation, or with ``autocommit=False``
+(Python 3.12), have a transaction open by then: none of this concerns them.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from sqlalchemy.engine import Connection
+
+from .. import private
+
+_SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))"
+_NAME = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^]]*\]|[^\s;"'`\[]+)"""
+_SAVEPOINT = re.compile(
+    rf"{_SPACE}*(?:(?P<begins>SAVEPOINT)|(?P<keeps>RELEASE)(?:{_SPACE}+SAVEPOINT)?"
+    rf"|ROLLBACK(?:{_SPACE}+TRANSACTION)?{_SPACE}+TO(?:{_SPACE}+SAVEPOINT)?)"
+    rf"{_SPACE}*(?P<name>{_NAME})",
+    re.IGNORECASE | re.DOTALL,
+)
+_BEGUN_FOR = re.compile(r"[ \t\r\n]*(?:INSERT|UPDATE|DELETE|REPLACE)", re.IGNORECASE)
+_A_WORD = re.compile(r"[ \t\r\n]*[A-Za-z]")
+
+
+class Step(Enum):
+    """What a statement about savepoints does to the transaction of the database."""
+
+    COMMITS = "commits"
+    """It releases the savepoint that the transaction began with."""
+    UNDOES = "undoes"
+    """It undoes all that was written since the transaction began, which stays open."""
+
+
+class DriverTransactions:
+    """Follows what the drivers of one cache's engines begin and end by themselves.
+
+    The savepoints of a transaction that began with one are kept with the driver's connection, which
+    several of SQLAlchemy's may use. They are there until that connection begins another
+    transaction. Left over under savepoints of a later one they do no harm: they stay below these.
+    """
+
+    def __init__(self) -> None:
+        self._key = f"_rediscache_savepoints_{id(self):x}"
+
+    def alone(self, connection: Connection, statement: str) -> bool | None:
+        """Is a statement that writes a transaction of its own? None where nobody can tell."""
+        if connection.dialect.name != "sqlite":
+            return _autocommits(connection)
+        open_ = private.driver_in_transaction(connection)
+        if open_:
+            return False
+        if open_ is False:
+            connection.info.pop(self._key, None)
+        begins: bool | None = None
+        if _BEGUN_FOR.match(statement):
+            begins = private.driver_begins(connection)
+        elif _A_WORD.match(statement):  # before a comment, Python's versions differ
+            begins = False
+        if begins:
+            return False
+        return None if begins is None or open_ is None else True
+
+    def step(self, connection: Connection, statement: str) -> Step | None:
+        """What a statement does that is about to be sent; None for all that does not matter.
+
+        Where the driver does not say whether a transaction is open, each RELEASE is taken for one
+        that commits.
+        """
+        if connection.dialect.name != "sqlite":
+            return None
+        found = _SAVEPOINT.match(statement)
+        if found is None:
+            return None
+        open_ = private.driver_in_transaction(connection)
+        if open_ is None:
+            return Step.COMMITS if found["keeps"] else None
+        info, name = connection.info, _plain(found["name"])
+        if not open_:
+            info.pop(self._key, None)
+        names: list[str] | None = info.get(self._key)
+        if not found["begins"]:
+            return None if names is None else _ended(names, name, keeps=bool(found["keeps"]))
+        if names is not None:
+            names.append(name)
+        elif not open_:
+            info[self._key] = [name]
+        return None
+
+
+def _ended(names: list[str], name: str, *, keeps: bool) -> Step | None:
+    """A savepoint is released or gone back to, with all that were begun after it."""
+    place = max((place for place, one in enumerate(names) if one == name), default=-1)
+    if place > 0:
+        del names[place if keeps else place + 1 :]
+        return None
+    if keeps:  # it stays noted: the RELEASE may fail
+        return Step.COMMITS
+    if place == 0:
+        del names[1:]
+        return Step.UNDOES
+    return None
+
+
+def _plain(name: str) -> str:
+    """A savepoint's name as SQLite compares it."""
+    return name.strip("\"'`[]").lower()
+
+
+def _autocommits(connection: Connection) -> bool:
+    level = connection.get_execution_options().get("isolation_level")
+    if level is None:
+        level = private.default_isolation(connection.dialect)
+    return level == "AUTOCOMMIT"
