@@ -20,6 +20,7 @@ from ..store import Lease
 from .access import Access, Services
 from .events_seen import only_own_listeners
 from .hydrate import hydrate
+from .recognise import key_parameters
 from .unit import expect_statement, unit_of
 
 ABSENT = LoaderCallableStatus.PASSIVE_CLASS_MISMATCH
@@ -82,12 +83,10 @@ class Loads:
             cursor: What the database answered.
         """
         memo, options = access.engine.memo(mapper), state.local_execution_options
-        wheres, (clause, names) = private.criteria(state.statement), private.get_clause(mapper)
-        if options.keys() - _PLAIN_OPTIONS or len(wheres) != 1 or wheres[0] is not clause:
+        parameters: Any = state.parameters
+        keys = key_parameters(state.statement, parameters, mapper)
+        if keys is None or options.keys() - _PLAIN_OPTIONS or not _has_all(cursor, access.region):
             return
-        if not _has_all(cursor, access.region):
-            return
-        keys = tuple(names[column].key for column in mapper.primary_key)
         memo.load = RowStatement(self._version(mapper), state.statement, options, keys)
 
     def _version(self, mapper: Mapper[Any]) -> tuple[object, int]:

@@ -45,6 +45,27 @@ def key_lookup(
     return _written_out(_conjuncts(wheres), given, mapper)
 
 
+def key_parameters(
+    statement: Any, parameters: Mapping[str, Any] | None, mapper: Mapper[Any]
+) -> tuple[str, ...] | None:
+    """What the parameters are called that have the key of the one row that a SELECT asks for.
+
+    In the order of the key's columns; None where the key is not given by parameters alone.
+    """
+    found: dict[Any, str] = {}
+    for where in _conjuncts(private.criteria(statement)):
+        compared = _compared(where)
+        if compared is None:
+            return None
+        found[compared[0]] = compared[1].key
+    if (
+        found.keys() != set(mapper.primary_key)
+        or not set(found.values()) <= (parameters or {}).keys()
+    ):
+        return None
+    return tuple(found[column] for column in mapper.primary_key)
+
+
 def unique_lookup(statement: Any, mapper: Mapper[Any]) -> bool:
     """Does a SELECT of a class ask for rows with one value of a unique column?"""
     if not private.plain_select(statement):
