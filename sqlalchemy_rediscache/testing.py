@@ -169,9 +169,9 @@ def _database_rows(
 ) -> dict[bytes, list[Any]]:
     """The group's values of those rows of the database that the cache has entries for."""
     # Without what is loaded with it: an inner join has fewer rows.
-    statement = select(region.mapper).options(lazyload("*"))
-    if group is not region:
-        statement = statement.options(undefer("*"))
+    # With what is deferred: that is in a plain row too, where an eager join brought it along (the
+    # foreign key of a many-to-one).
+    statement = select(region.mapper).options(lazyload("*"), undefer("*"))
     cursor = connection.execute(statement, execution_options=options)
     context: Any = cursor.context
     columns = private.result_columns(context.compiled)

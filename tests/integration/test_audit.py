@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 import redis
-from sqlalchemy import inspect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, undefer
+from sqlalchemy import ForeignKey, inspect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, undefer
 
 from sqlalchemy_rediscache import CacheMixin, ConfigurationError
 from sqlalchemy_rediscache.testing import audit
@@ -28,6 +28,15 @@ class Letter(CacheMixin, _Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     head: Mapped[str]
     body: Mapped[str] = mapped_column(deferred=True)
+
+
+class Stamp(CacheMixin, _Base):
+    """Its deferred foreign key comes with the letter, which is joined."""
+
+    __tablename__ = "stamp"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    letter_id: Mapped[int] = mapped_column(ForeignKey("letter.id"), deferred=True)
+    letter: Mapped[Letter] = relationship(lazy="joined")
 
 
 def entry(client: redis.Redis, number: int) -> tuple[bytes, bytes]:
@@ -84,6 +93,22 @@ def test_it_finds_deferred_columns(database: Database, make_cache: CacheMaker) -
     assert audit(stage.cache, stage.engine) == []
     stage.behind("UPDATE letter SET body = 'new'")
     assert any("letter.body" in line for line in audit(stage.cache, stage.engine))
+
+
+@pytest.mark.stale_allowed
+def test_it_finds_a_deferred_foreign_key(database: Database, make_cache: CacheMaker) -> None:
+    """In the row of a class that loads an object by it: with an eager join it is not deferred."""
+    stage = Stage(database, make_cache(), _Base.metadata)
+    with stage.Plain.begin() as session:
+        letters = [Letter(id=number, head="h", body="b") for number in (1, 2)]
+        session.add_all([*letters, Stamp(id=1, letter=letters[0])])
+    with stage.Session() as session:
+        stamp = session.get_one(Stamp, 1)
+        session.commit()
+        session.refresh(stamp)
+    assert audit(stage.cache, stage.engine) == []
+    stage.behind("UPDATE stamp SET letter_id = 2")
+    assert any("stamp.letter_id" in line for line in audit(stage.cache, stage.engine))
 
 
 def test_it_compiles_no_class_without_entries(stage: Stage) -> None:
