@@ -227,6 +227,9 @@ class ReadPath:
         leases: Sequence[Lease | None],
     ) -> list[Outcome]:
         """What each state of an entry means for the reader."""
+        if len(tokens) == 1 and reading.rows[0] is State.LEASED:  # a miss, as a rule
+            self._counters.add("misses")
+            return [Outcome(None, False, leases[0])]
         outcomes = []
         corrupt: list[bytes] = []
         absent = misses = early = 0

@@ -106,7 +106,7 @@ class Loads:
             known is not None
             and known.version == self._version(asked.mapper)
             and private.own_bindings(session)
-            and _unheard(asked.mapper)
+            and _unheard(asked.mapper, access.region)
         )
         if known is None or not loadable:
             expected = (access.place, asked.token, access.region.field)
@@ -176,8 +176,10 @@ def _made(session: Session, region: Region, row: Row, asked: Asked) -> Any:
     return hydrate(session, region, row, asked.shard, asked.path, asked.options)
 
 
-def _unheard(mapper: Mapper[Any]) -> bool:
+def _unheard(mapper: Mapper[Any], region: Region) -> bool:
     """Would no listener to loads of a class, or of those below it, want to see the query?"""
+    if region.only_class:
+        return only_own_listeners(mapper.class_manager.dispatch.load)
     return all(
         only_own_listeners(one.class_manager.dispatch.load) for one in mapper.self_and_descendants
     )
