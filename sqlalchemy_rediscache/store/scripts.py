@@ -29,7 +29,6 @@ _NOTHING: Final = Published(b"", b"", 0)
 """Tells ``release`` to publish nothing in a row."""
 
 _LENT: Final = (State.LEASED, State.LEASED_EARLY)
-_ONE_LENT: Final = [State.LEASED.value]
 
 
 class Scripts:
@@ -100,9 +99,9 @@ class Scripts:
                 gone = (State.OTHER_STAMP,) * len(rows)
                 return Reading(gone, reply[2], bool(reply[3])), (None,) * len(rows)
             states: list[Any] = msgpack.unpackb(reply[4], raw=True)
-            if states == _ONE_LENT:  # a miss, as a rule
+            if len(states) == 1 and states[0] == State.LEASED:  # a miss, as a rule
                 lent = Lease(guard, known, rows[0], field, token, time.monotonic(), reply[5])
-                return Reading((State.LEASED,), reply[2], bool(reply[3])), (lent,)
+                return Reading([State.LEASED], reply[2], bool(reply[3])), [lent]
             if int not in map(type, states):
                 return Reading(states, reply[2], bool(reply[3]), True), (None,) * len(rows)
             states = [State(found) if found.__class__ is int else found for found in states]
