@@ -88,7 +88,7 @@ class Unit:
 
 def unit_of(session: Session) -> Unit:
     """The unit of the session's transaction, made if there is none."""
-    unit = known_unit(session)
+    unit = known_unit(session) if _KEY in session.__dict__ else None
     if unit is None:
         unit = session.__dict__[_KEY] = Unit()
     return unit
