@@ -12,6 +12,7 @@ trip.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import MutableMapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ class Made(NamedTuple):
         took_ms: Milliseconds that the database took for it.
         entry: The entry.
         state: What it depended on, see `state_of`.
-        layout: How it was made.
+        layout: How it was made; weakly, since it leads to classes, which may be given up.
         direct: See `Wanted`.
         until: When it is made anew, by the monotonic clock: rows have a TTL of their own.
     """
@@ -46,7 +47,7 @@ class Made(NamedTuple):
     took_ms: float
     entry: bytes
     state: Sequence[bytes]
-    layout: Layout
+    layout: weakref.ref[Layout]
     direct: bool
     until: float
 
@@ -101,7 +102,7 @@ class QueryMemory:
             last = self._large.get(wanted.name)
         if last is None or now >= last.until:
             return None
-        alike = last.layout is wanted.layout and last.direct is wanted.direct
+        alike = last.layout() is wanted.layout and last.direct is wanted.direct
         return last if alike else None
 
     def expect(self, wanted: Wanted, keys: Keys) -> Guess:
@@ -126,7 +127,9 @@ class QueryMemory:
         state = state_of(wanted, asked)
         ttls = [entity.region.policy.ttl / 10 for entity in layout.entities]
         until = now + min([_LONGEST, *ttls])
-        made = Made(rows, entry.took_ms, asked[0].entry, state, layout, wanted.direct, until)
+        made = Made(
+            rows, entry.took_ms, asked[0].entry, state, weakref.ref(layout), wanted.direct, until
+        )
         if layout.shareable and len(rows) <= _MOST_ROWS:
             # Other rows of a region may be written all the time: a result that depends on its
             # stamp is remembered once that has stayed the same from one read to the next.

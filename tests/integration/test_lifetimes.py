@@ -6,7 +6,7 @@ import gc
 import weakref
 
 import pytest
-from sqlalchemy import Column, Integer, PickleType, Table, create_engine
+from sqlalchemy import Column, Integer, PickleType, Table, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from sqlalchemy_rediscache import CacheMixin, RedisCache
@@ -52,6 +52,41 @@ def test_a_class_that_stays_out_keeps_no_session(redis_url: str, sqlite_url: str
         del session
         gc.collect()
         assert cache.stats().fills == cache.stats().published == 0
+        assert known() is None
+
+
+def test_a_remembered_result_keeps_no_class(redis_url: str, sqlite_url: str) -> None:
+    """What a cache remembers of queries leads to no class, once the engine is gone."""
+
+    def asked(cache: RedisCache) -> weakref.ref[type]:
+        class Passing(DeclarativeBase): ...
+
+        class Guest(CacheMixin, Passing):
+            __tablename__ = "guest"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str] = mapped_column(unique=True)
+
+        engine = create_engine(sqlite_url)
+        Passing.metadata.create_all(engine)
+        factory = cache.enable(sessionmaker(engine))
+        with factory() as session:
+            session.add(Guest(id=1, name="ann"))
+            session.commit()
+        for _ in range(4):
+            with factory() as session:
+                assert session.scalars(select(Guest).where(Guest.name == "ann")).one().id == 1
+            with factory() as session:
+                assert session.get_one(Guest, 1).name == "ann"
+        assert cache.stats().query_hits > 1
+        cache.disable(factory)
+        engine.dispose()
+        Passing.registry.dispose()
+        return weakref.ref(Guest)
+
+    with RedisCache(redis_url, prefix="life") as cache:
+        known = asked(cache)
+        gc.collect()
+        gc.collect()
         assert known() is None
 
 
