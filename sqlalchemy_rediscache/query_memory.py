@@ -12,6 +12,7 @@ trip.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import MutableMapping, Sequence
 from typing import Any, NamedTuple
@@ -142,7 +143,8 @@ class QueryMemory:
 
     def drop(self, wanted: Wanted, guess: Guess) -> Guess:
         """Forget the last result of a query: something that it depends on has changed."""
-        self._large.pop(wanted.name, None)
+        with contextlib.suppress(KeyError):  # not pop(), which two threads can make fail
+            del self._large[wanted.name]
         guess = self._kept[wanted.name] = guess._replace(last=None)
         return guess
 
