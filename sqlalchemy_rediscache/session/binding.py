@@ -66,7 +66,7 @@ class SessionHooks:
         """A flush begins: its own SQL is told apart from others'."""
         unit = unit_of(session)
         unit.flushing = True
-        unit.torn = False
+        unit.sent = unit.torn = False
 
     def after_flush(self, session: Session, context: Any) -> None:
         """A flush has sent its SQL."""

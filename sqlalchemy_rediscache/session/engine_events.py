@@ -140,7 +140,7 @@ class EngineEvents:
         flushing = unit is not None and unit.flushing
         alone = self._drivers.alone(connection, statement) is not False
         if unit is not None and private.sent_by_flush(context, flushing):
-            unit.wrote = True
+            unit.wrote = unit.sent = True
             private.before_commit(connection, self.on_commit)
             if not alone:
                 return True

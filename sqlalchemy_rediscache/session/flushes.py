@@ -49,7 +49,7 @@ class Flushes:
                 if names is None:
                     names = columns[mapper] = _sent_attributes(mapper)
                 untold = names.isdisjoint(changed)
-                if untold and mapper.version_id_col is None:
+                if untold and (mapper.version_id_col is None or not unit.sent):
                     continue
             kind = kinds.get(mapper)
             if kind is None:

@@ -38,6 +38,7 @@ class Unit:
         is_async: Redis is reached through the event loop.
         leave: Tells those who share its connection that it is over; None where nobody can.
         mixed: Another session was on the same connection meanwhile.
+        sent: The last flush sent something that writes.
         torn: While a flush is under way: some of it was committed or rolled back by itself.
         session: Whose transaction it is; None for one that no session of ours began.
     """
@@ -55,6 +56,7 @@ class Unit:
     doubtful = False
     is_async = False
     mixed = False
+    sent = False
     torn = False
     leave: Callable[[Unit], None] | None = None
     session: weakref.ref[Session] | None = None

@@ -244,3 +244,41 @@ def test_a_value_for_an_expression_is_no_write(database: Database, make_cache: C
     with stage.counting() as count, stage.Session() as session:
         assert session.get_one(Shouting, 1).loud == "a!"
     assert (count.selects, stage.cache.stats().unsettled) == (0, 0)
+
+
+class Counted(CacheMixin, _Base):
+    """Has a version, which SQLAlchemy counts."""
+
+    __tablename__ = "counted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(20))
+    version: Mapped[int] = mapped_column()
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("attribute", ["id", "name"])
+def test_the_same_value_is_no_write(
+    database: Database, make_cache: CacheMaker, attribute: str
+) -> None:
+    """A flush that has nothing to send, not even a version, ends nothing and misses no COMMIT."""
+    stage = Stage(database, make_cache(), _Base.metadata)
+    with stage.Session.begin() as session:
+        session.add(Counted(id=1, name="a"))
+    stage.warm(Counted, 1)
+    with stage.Session() as session:
+        found = session.get_one(Counted, 1)
+        before = getattr(found, attribute)
+        setattr(found, attribute, 7 if attribute == "id" else "b")
+        setattr(found, attribute, before)
+        with stage.counting() as writing:
+            session.commit()
+    assert not any(one.startswith("UPDATE") for one in writing.statements)
+    with stage.counting() as count, stage.Session() as session:
+        assert session.get_one(Counted, 1).version == 1
+    assert (count.selects, stage.cache.stats().unsettled) == (0, 0)
+    with stage.Session() as session:
+        session.get_one(Counted, 1).name = "c"
+        session.commit()
+    with stage.Session() as session:
+        found = session.get_one(Counted, 1)
+        assert (found.name, found.version) == ("c", 2)
