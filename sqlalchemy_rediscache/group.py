@@ -115,7 +115,10 @@ class Group:
         return found if [row.key for row in found] == list(names) else None
 
     def _row(self, blob: bytes) -> Row:
-        values = self.codec.decode(blob)
+        return self.row(self.codec.decode(blob))
+
+    def row(self, values: Sequence[Any]) -> Row:
+        """The row of values that were decoded, or loaded, in the order of the columns."""
         identity = self.identity_of(values)
         return Row(values, self.identity.key(identity), identity)
 

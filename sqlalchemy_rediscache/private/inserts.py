@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import InsertDMLState
 from sqlalchemy.sql.elements import BindParameter
 
 from .rendering import hints, renders_itself
-from .sent import has_text, only_ignores, plain_statement, tables_written
+from .sent import has_text, only_ignores, plain_statement, tables_written, updates_on_conflict
 
 
 class Inserted(NamedTuple):
@@ -52,11 +52,10 @@ def inserted(compiled: Any) -> Inserted | None:
 
 def _leaves_what_is_there(statement: Any) -> bool:
     """Does it say of rows that are in the way, if anything, that they stay as they are?"""
+    if updates_on_conflict(statement) or not only_ignores(statement):
+        return False
     conflict = statement._post_values_clause
-    if conflict is None:
-        return only_ignores(statement)
-    harmless = conflict.__visit_name__ == "on_conflict_do_nothing"
-    return harmless and not renders_itself(conflict) and only_ignores(statement)
+    return conflict is None or not renders_itself(conflict)
 
 
 def inserted_values(context: Any, found: Inserted) -> Iterator[Mapping[str, Any]]:

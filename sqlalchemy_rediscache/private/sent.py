@@ -142,8 +142,7 @@ def _written(statement: Any, state: Any) -> Dml | None:
     tables = list(tables_written(statement.table))
     updates, deletes = isinstance(statement, Update), isinstance(statement, Delete)
     if isinstance(statement, Insert):
-        conflict = statement._post_values_clause
-        updates = conflict is not None and conflict.__visit_name__ != _HARMLESS
+        updates = updates_on_conflict(statement)
     if updates and state is not None:
         # MySQL updates several tables at once.
         for one in getattr(state, "_extra_froms", ()):
@@ -152,6 +151,12 @@ def _written(statement: Any, state: Any) -> Dml | None:
     if not tables or None in tables:
         return None
     return Dml(frozenset(table for table in tables if table is not None), updates, deletes)
+
+
+def updates_on_conflict(statement: Insert) -> bool:
+    """Does an INSERT update rows that are in its way?"""
+    conflict: Any = statement._post_values_clause
+    return conflict is not None and conflict.__visit_name__ != _HARMLESS
 
 
 def only_ignores(statement: Any) -> bool:

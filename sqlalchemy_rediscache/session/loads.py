@@ -109,15 +109,14 @@ class Loads:
             and _unheard(asked.mapper, access.region)
         )
         if known is None or not loadable:
-            expected = (access.place, asked.token, access.region.field)
-            expect_statement(session, expected, lease, is_async=access.engine.is_async)
+            _leave(session, access, asked, lease)
             return None
         reads, scripts, region = self._services.reads, access.scripts, access.region
         filled = False
         try:
             found = self._rows(session, region, asked, known)
             values = found[0] if found is not None and len(found) == 1 else None
-            row = None if values is None else _row(region, values)
+            row = None if values is None else region.row(values)
             sure = found == [] or (row is not None and row.key == asked.token)
             if sure and lease is not None and not unit_of(session).closed:
                 filled = True
@@ -131,8 +130,7 @@ class Loads:
         if sure and row is not None:
             made = _made(session, region, row, asked)
         if made is None:  # not what was expected: SQLAlchemy has its own ways
-            expected = (access.place, asked.token, region.field)
-            expect_statement(session, expected, None, is_async=access.engine.is_async)
+            _leave(session, access, asked, None)
         return made
 
     @staticmethod
@@ -156,13 +154,14 @@ class Loads:
         return [[row[place] for place in places] for row in rows]
 
 
+def _leave(session: Session, access: Access, asked: Asked, lease: Lease | None) -> None:
+    """Leave the load to SQLAlchemy, whose statement comes next."""
+    expected = (access.place, asked.token, access.region.field)
+    expect_statement(session, expected, lease, is_async=access.engine.is_async)
+
+
 def _has_all(cursor: Any, region: Region) -> bool:
     return private.result_places(cursor.context.compiled).keys() >= region.index.keys()
-
-
-def _row(region: Region, values: list[Any]) -> Row:
-    identity = region.identity_of(values)
-    return Row(values, region.identity.key(identity), identity)
 
 
 def _made(session: Session, region: Region, row: Row, asked: Asked) -> Any:
@@ -171,7 +170,7 @@ def _made(session: Session, region: Region, row: Row, asked: Asked) -> Any:
     if mapper is None:
         return None
     key = (private.identity_class(mapper), row.identity, asked.shard)
-    if not private.none_present(session, [key]):  # a listener to the connection's begin loaded it
+    if not private.none_present(session, [key]):  # a listener to the statement loaded it
         return None
     return hydrate(session, region, row, asked.shard, asked.path, asked.options)
 
