@@ -50,6 +50,20 @@ def test_rows_stay_and_absences_end(shelf: Shelf, other: Shelf) -> None:
     assert list(shelf.look(b"1", b"2", b"3", lease=False)[0].rows) == [b"value", NOTHING, 4]
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["nothing made", "a row made"])
+def test_one_absent_row_is_leased_as_several_are(shelf: Shelf, made: bool) -> None:
+    """The short way to a lease tells of the region what the whole script tells."""
+    if made:
+        end(shelf, *make(shelf))
+    alone, (lease,) = shelf.look(b"1")
+    several, (first, _) = shelf.look(b"2", b"3")
+    assert lease is not None
+    assert first is not None
+    assert alone == several._replace(rows=[State.LEASED])
+    assert (lease.absent, lease.generation) == (first.absent, first.generation)
+    assert shelf.fill([(lease, b"value", 1000)]) == 1
+
+
 def test_an_absence_that_has_ended_is_leased(shelf: Shelf) -> None:
     """Who meets one loads it, alone or among others."""
     remember(shelf, b"1", b"2")

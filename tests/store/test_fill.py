@@ -7,7 +7,7 @@ import redis
 
 from sqlalchemy_rediscache.store import State
 from tests.store.conftest import StoreMaker
-from tests.store.shelf import OTHER_FIELD, Shelf, until
+from tests.store.shelf import HOUR, OTHER_FIELD, Shelf, until
 
 pytestmark = [pytest.mark.every_redis, pytest.mark.judged]
 
@@ -18,6 +18,14 @@ def test_a_fill_is_accepted_once(shelf: Shelf) -> None:
     assert shelf.fill([(lease, b"value", 1000)]) == 1
     assert shelf.fill([(lease, b"again", 1000)]) == 0
     assert shelf.read(b"1") == b"value"
+
+
+def test_a_fill_keeps_the_guard_alive(shelf: Shelf, redis_client: redis.Redis) -> None:
+    """The guard of a region that is only read does not expire under its rows."""
+    lease = shelf.lease(b"1")
+    redis_client.pexpire(shelf.guard.decode(), 100_000)
+    assert shelf.fill([(lease, b"value", HOUR)]) == 1
+    assert redis_client.pttl(shelf.guard.decode()) > HOUR
 
 
 @pytest.mark.parametrize("between", ["lock", "lock and release", "region", "invalidate row",

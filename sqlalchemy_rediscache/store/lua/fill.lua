@@ -31,4 +31,7 @@ for i = 2, #KEYS do
     end
   end
 end
+if filled > 0 then
+  redis.call('PEXPIRE', guard, 2592000000)
+end
 return filled

@@ -56,6 +56,21 @@ if #KEYS == 2 and stamp == '' and not unwanted then
       return nothing
     end
   end
+  -- A miss, as a rule: the row is not there, and the guard has no more fields than it has while
+  -- nobody writes (one more is a writer, or the quarantine, which what follows looks at).
+  if value == false and lease_ms > 0 and redis.call('EXISTS', KEYS[2]) == 0 then
+    local known = redis.call('HMGET', guard, 'stamp', 'absent', 'held', 'loose', 'tagset')
+    local count = 2 -- the run and the generation
+    for i = 1, 5 do
+      count = count + (known[i] and 1 or 0)
+    end
+    if known[1] and redis.call('HLEN', guard) == count then
+      redis.call('HSET', KEYS[2], 'lease', token .. '|' .. (clock() + lease_ms))
+      redis.call('PEXPIRE', KEYS[2], lease_ms)
+      local absent = known[2] and string.match(known[2], '^[^|]+') or gen
+      return {0, gen, known[1], 0, cmsgpack.pack({1}), absent}
+    end
+  end
 end
 
 local seen = survey()
@@ -67,7 +82,7 @@ if stamp ~= '' and stamp ~= '?' and stamp ~= seen.stamp then
   return {2, gen, seen.stamp, busy}
 end
 local closed = seen.region or seen.quarantine
-local grant, granted = lease_ms > 0 and not closed, false
+local grant = lease_ms > 0 and not closed
 
 -- Lend the row to the caller, or say why not. What else is in the hash lives no longer for it: a
 -- load that fails, again and again, must not keep an old value alive. Should the hash expire before
@@ -93,7 +108,6 @@ local function lend(row)
   if bare then
     redis.call('PEXPIRE', row, lease_ms)
   end
-  granted = true
   return 1
 end
 
@@ -123,8 +137,5 @@ for i = 2, #KEYS do
     value = 7
   end
   states[i - 1] = value or large and 5 or lend(KEYS[i])
-end
-if granted then
-  redis.call('PEXPIRE', guard, 2592000000)
 end
 return {0, gen, seen.stamp, busy, cmsgpack.pack(states), absent}
