@@ -126,13 +126,15 @@ class Script(NamedTuple):
 
 
 _WITH_TAGS = frozenset({"lock", "release", "invalidate", "ask", "keep", "untag"})
+_WITH_SHORT_WAY = frozenset({"ask", "read"})
+"""Before these stands what answers most of their calls, without all that the others need."""
 
 
 def load_script(name: str) -> Script:
     """The script of a name, with the functions of the guard before it, and of tags where needed."""
     folder = resources.files(__package__) / "lua"
     parts = ("guard", "tags", name) if name in _WITH_TAGS else ("guard", name)
-    if name == "ask":
-        parts = ("hit", *parts)
+    if name in _WITH_SHORT_WAY:
+        parts = (f"{name}_short", *parts)
     text = b"\n".join([(folder / f"{part}.lua").read_bytes() for part in parts])
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -5,8 +5,8 @@
 --          [7] '' or '?' (report the stamp) or the stamp that must still be in force
 --          [8] '1' to act as if the values were absent  [9] most bytes of a value  [10] the field
 --          [11] ms: the caller would load anew what has less than this to live, '0' for nothing
--- Returns: for one row that is there, when [7] is '': its value, a string. Else
---          {code, generation, stamp, busy, states, absent}: code 0 read, 1 other generation, 2 other stamp;
+-- Returns: {code, generation, stamp, busy, states, absent}, or what read_short.lua answers: code 0
+--          read, 1 other generation, 2 other stamp (what follows is missing in these);
 --          stamp the one in force; busy 1 when a writer or the quarantine is open;
 --          states packed by cmsgpack, one for each row: the value, or 1 leased to the caller,
 --          2 locked (load, don't fill), 3 being filled by another, 4 absent and no lease asked for,
@@ -38,38 +38,6 @@ if ARGV[11] ~= '0' then
   local early = tonumber(ARGV[11])
   function due(row, value)
     return string.byte(value) ~= 192 and redis.call('PTTL', row) < early and not lent(row)
-  end
-end
-
-if #KEYS == 2 and stamp == '' and not unwanted then
-  local current = open_guard()
-  if current ~= gen then
-    return {1, current}
-  end
-  local value = redis.pcall('HGET', KEYS[2], field)
-  if type(value) == 'string' and #value <= most and not (due and due(KEYS[2], value)) then
-    if string.byte(value) ~= 192 then
-      return value
-    end
-    local absent = redis.call('HGET', guard, 'absent')
-    if value == nothing .. (absent and string.match(absent, '^[^|]*') or gen) then
-      return nothing
-    end
-  end
-  -- A miss, as a rule: the row is not there, and the guard has no more fields than it has while
-  -- nobody writes (one more is a writer, or the quarantine, which what follows looks at).
-  if value == false and lease_ms > 0 and redis.call('EXISTS', KEYS[2]) == 0 then
-    local known = redis.call('HMGET', guard, 'stamp', 'absent', 'held', 'loose', 'tagset')
-    local count = 2 -- the run and the generation
-    for i = 1, 5 do
-      count = count + (known[i] and 1 or 0)
-    end
-    if known[1] and redis.call('HLEN', guard) == count then
-      redis.call('HSET', KEYS[2], 'lease', token .. '|' .. (clock() + lease_ms))
-      redis.call('PEXPIRE', KEYS[2], lease_ms)
-      local absent = known[2] and string.match(known[2], '^[^|]+') or gen
-      return {0, gen, known[1], 0, cmsgpack.pack({1}), absent}
-    end
   end
 end
 
