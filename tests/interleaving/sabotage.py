@@ -195,8 +195,8 @@ def members_unseen(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def absences_of_any_time(world: World, patch: pytest.MonkeyPatch) -> None:
     """A remembered absence is served whatever rows have been made since."""
-    short = "if value == '\\192' .. (known[4] and string.match(known[4], '^[^|]*') or known[2]) then"
-    _change(world, short, "if true then", "read")
+    short = "if value == '\\192' .. (known[4]"
+    _change(world, short, f"if true or {short.removeprefix('if ')}", "read")
     _change(world, "value = value == carried and nothing", "value = nothing", "read")
 
 
