@@ -113,7 +113,6 @@ class QueryPlan:
         lists: Those that are lists of an IN.
         layout: What the columns of its result are.
         watches: What it depends on; its entries lie with the first.
-        unique: It looks rows up by a unique column.
     """
 
     form: bytes
@@ -122,7 +121,6 @@ class QueryPlan:
     lists: tuple[str, ...]
     layout: Layout
     watches: tuple[Watch, ...]
-    unique: bool
     where: list[Any] = field(default_factory=list, compare=False)
     """What its caller works out of where its regions are, once that is known."""
 
@@ -224,7 +222,7 @@ def plan_of(
     moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
     lists = tuple(sorted(private.in_lists(compiled)))
     told = _with_members(found, watches, layout)
-    return QueryPlan(form, names, moments, lists, layout, told, _unique(told))
+    return QueryPlan(form, names, moments, lists, layout, told)
 
 
 def _with_members(
@@ -277,28 +275,6 @@ def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] |
         null = any(value is None for value in tagged.values)
         ways.append(Way(tagged.column, known, null))
     return tuple(ways)
-
-
-def _unique(watches: Sequence[Watch]) -> bool:
-    """Is it a lookup by a unique column of one table, or one that no row can matter to?"""
-    ways = watches[0].ways if len(watches) == 1 else None
-    return ways is not None and all(
-        way.column.primary_key or alone_unique(way.column) for way in ways
-    )
-
-
-def alone_unique(column: Column[Any]) -> bool:
-    """Is a column unique by itself, by its own word, a constraint or an index?"""
-    if column.unique:
-        return True
-    table = column.table
-    owners = [*getattr(table, "constraints", ()), *getattr(table, "indexes", ())]
-    return any(
-        list(owner.columns) == [column]
-        and (getattr(owner, "unique", False) or owner.__visit_name__ == "unique_constraint")
-        for owner in owners
-        if hasattr(owner, "columns")
-    )
 
 
 def _form(compiled: Any, layout: Layout, columns: Sequence[Any], dialect: Dialect) -> bytes:

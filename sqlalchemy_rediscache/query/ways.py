@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Column, Index, UniqueConstraint
+from sqlalchemy import Column
 from sqlalchemy.sql.elements import BindParameter
 
 from .branches import IS_NULL, Atom, Branch, Fixed, Same, both
 from .comparison import joined, tag_type
 from .sources import Source, base_table
+from .unique import unique_columns
 
 Value: TypeAlias = BindParameter[Any] | None
 Taggable: TypeAlias = Callable[[Column[Any]], bool]
@@ -137,16 +138,7 @@ def _place(column: Column[Any]) -> Place:
 
 
 def _is_unique(column: Column[Any]) -> bool:
-    return bool(column.unique) or any(
-        len(columns) == 1 and columns[0] is column for columns in _unique_keys(column.table)
-    )
-
-
-def _unique_keys(table: Any) -> Iterator[list[Any]]:
-    yield list(table.primary_key.columns)
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            yield list(constraint.columns)
-    for index in table.indexes:
-        if isinstance(index, Index) and index.unique:
-            yield list(index.columns)
+    table: Any = column.table
+    key = table.primary_key.columns
+    alone = bool(column.unique) or (len(key) == 1 and key[0] is column)
+    return alone or column in unique_columns(table)

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Mapper
 
 from .. import private
 from ..codec import Wire
 from ..errors import ConfigurationError, EncodeError
 from ..options import CacheOption
+from ..policy import CachePolicy
 from ..query import Refusal
 from ..query.plan import NO_ROW, Watch
 from ..stats import Reason
@@ -82,9 +84,15 @@ def explain(
             return Explanation(True, "rows", "", "", (rows,))
         if "cache" not in options and policy.query_defaults is not None:
             options["cache"] = policy.query_defaults
-        elif "cache" not in options and policy.collections and unique_lookup(statement, mapper):
+        elif "cache" not in options and _asked_by_itself(statement, mapper, policy, queries):
             options["cache"] = CacheOption("cache")
     return _executed(execution) or _query(queries, info, statement, options.get("cache"))
+
+
+def _asked_by_itself(
+    statement: Any, mapper: Mapper[Any], policy: CachePolicy, queries: Queries
+) -> bool:
+    return policy.collections and unique_lookup(statement, mapper, queries.unique)
 
 
 def _has_star(statement: Any) -> bool:

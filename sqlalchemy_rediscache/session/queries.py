@@ -22,7 +22,8 @@ from ..errors import EncodeError
 from ..keys import Place
 from ..options import CacheOption
 from ..query import Refusal
-from ..query.plan import QueryPlan, alone_unique, plan_of
+from ..query.plan import QueryPlan, plan_of
+from ..query.unique import UniqueColumns
 from ..query_entry import Found, Rules, Wanted
 from ..query_path import QueryPath
 from ..read_path import Permit
@@ -92,6 +93,7 @@ class Queries:
         self._services = services
         self._plans = plans
         self._path: QueryPath = services.queries
+        self.unique = UniqueColumns()
         self._wire = Wire("")
 
     def on_select(
@@ -152,8 +154,9 @@ class Queries:
         default = policy.query_defaults or getattr(state.session, DEFAULTS, None)
         if default is None and policy.collections:
             statement = state.statement
-            unique = alone_unique(equal.column) if equal else unique_lookup(statement, mapper)
-            return _UNASKED if unique else None
+            if equal is None:
+                return _UNASKED if unique_lookup(statement, mapper, self.unique) else None
+            return _UNASKED if self.unique.alone(equal.column) else None
         return default
 
     def _engine(self, session: Session, state: ORMExecuteState) -> EngineInfo | None:

@@ -17,7 +17,7 @@ from sqlalchemy.sql.elements import (
 
 from .. import private
 from ..options import CacheOption
-from ..query.plan import alone_unique
+from ..query.unique import UniqueColumns
 
 MOST_KEYS = 1_000
 """A list of more keys than this is the database's business: it would keep Redis busy for long."""
@@ -66,7 +66,7 @@ def key_parameters(
     return tuple(found[column] for column in mapper.primary_key)
 
 
-def unique_lookup(statement: Any, mapper: Mapper[Any]) -> bool:
+def unique_lookup(statement: Any, mapper: Mapper[Any], unique: UniqueColumns) -> bool:
     """Does a SELECT of a class ask for rows with one value of a unique column?"""
     if not private.plain_select(statement):
         return False
@@ -75,7 +75,7 @@ def unique_lookup(statement: Any, mapper: Mapper[Any]) -> bool:
         return False
     for where in _conjuncts(private.criteria(statement)):
         found = _equality(where, {})
-        if found is not None and alone_unique(found[0]):
+        if found is not None and unique.alone(found[0]):
             return True
     return False
 

@@ -12,6 +12,7 @@ import msgpack
 from .ask_call import AskCall, RowsWanted
 from .calls import Call
 from .scripts import Scripts
+from .transport import Frame
 from .wire import integer
 
 
@@ -178,32 +179,43 @@ class QueryScripts:
             stale_ms: Milliseconds for which it may be served after it was last known to be right.
         """
         calls = self.scripts.calls
+        packers = [self._ask_call("ask", one) for one in watched]
+
+        def frame(index: int, own: RowsWanted | None) -> Frame:
+            one, call, home = watched[index], packers[index], index == 0
+            tail = call.tail(lease=lease, stamp=one.stamp, refresh=refresh, stale_ms=stale_ms,
+                             home=home, field=b"" if own is None else own.field)  # fmt: skip
+            entry = one.entry_key(digest) if home else None
+            known = calls.generations.get(one.guard, token)
+            return call.frame(known, token, entry, own, one.tags, tail)
+
+        if len(watched) == 1 and not rows:  # of one table, and its result is remembered
+            reply = calls.run_frames([frame(0, None)])[0]
+            return [self._asked(watched[0], reply)[0]], []
         apart, riding = _riding(watched, rows)
         frames = [calls.frame([self._rows_call(rows[index], token)]) for index in apart]
         # Regions with rows go first: what depends on others is looked at when their rows are read.
         order = sorted(range(len(watched)), key=lambda index: index not in riding)
         for index in order:
-            one, home = watched[index], index == 0
             own = rows[riding[index]] if index in riding else None
-            call = self._ask_call("ask", one)
-            tail = call.tail(lease=lease, stamp=one.stamp, refresh=refresh, stale_ms=stale_ms,
-                             home=home, field=b"" if own is None else own.field)  # fmt: skip
-            entry = one.entry_key(digest) if home else None
-            known = calls.generations.get(one.guard, token)
-            frames.append(call.frame(known, token, entry, own, one.tags, tail))
+            frames.append(frame(index, own))
         replies = calls.run_frames(frames)
         found: list[Rows] = [[] for _ in rows]
         for index, reply in zip(apart, replies, strict=False):
             found[index] = _rows(reply, len(rows[index].names))
         asked: dict[int, Asked] = {}
         for index, reply in zip(order, replies[len(apart) :], strict=True):
-            state, generation, stamp, busy, *more, own_rows = msgpack.unpackb(reply, raw=True)
-            asked[index] = Asked(_STATES[state], generation, stamp, bool(busy), *more)
-            calls.generations[watched[index].guard] = generation
+            asked[index], own_rows = self._asked(watched[index], reply)
             if index in riding:
                 at = riding[index]
                 found[at] = own_rows or [False] * len(rows[at].names)
         return [asked[index] for index in range(len(watched))], found
+
+    def _asked(self, watched: Watched, reply: bytes) -> tuple[Asked, Rows | None]:
+        """What a region answered, with the rows that were read along."""
+        state, generation, stamp, busy, *more, rows = msgpack.unpackb(reply, raw=True)
+        self.scripts.calls.generations[watched.guard] = generation
+        return Asked(_STATES[state], generation, stamp, bool(busy), *more), rows or None
 
     def _ask_call(self, script: str, watched: Watched) -> AskCall:
         key = watched.guard, watched.tagset

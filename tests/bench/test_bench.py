@@ -16,10 +16,18 @@ from typer.testing import CliRunner, Result
 
 from sqlalchemy_rediscache.cli.bench import bench, counting, operations
 from sqlalchemy_rediscache.cli.bench.check import check_answers
-from sqlalchemy_rediscache.cli.bench.contestants import LEAST_ROWS, PREFIX, World, assembled
+from sqlalchemy_rediscache.cli.bench.contestants import (
+    LEAST_ROWS,
+    NO_CACHE,
+    PREFIX,
+    REDISCACHE,
+    World,
+    assembled,
+)
 from sqlalchemy_rediscache.cli.bench.dataset import create_tables, drop_tables, fill_tables
 from sqlalchemy_rediscache.cli.bench.run import case_names
 from sqlalchemy_rediscache.cli.bench.servers import Servers
+from sqlalchemy_rediscache.cli.bench.targets import Ratio, Verdict
 from tests.bench.counting_proxy import CountingProxy
 from tests.servers import Database, RedisServer
 
@@ -92,7 +100,14 @@ def assert_case_is_whole(case: dict[str, Any], *, alone: bool) -> None:
         assert contestant["us"] >= min(contestant["rounds_us"])
     assert bool(case["times_as_long"]) != alone
     for target in case["targets"]:
-        assert set(target) == {"target", "value", "reached"}
+        assert set(target) == {"target", "value", "reached", "floor"}
+
+
+def test_a_target_stands_beside_what_the_floor_reaches() -> None:
+    """What no cache on Redis can go beyond is a ratio of the same run."""
+    times = {NO_CACHE: 300.0, REDISCACHE: 100.0, "session + GET": 75.0}
+    target = Ratio("faster", REDISCACHE, NO_CACHE, 10, "session + GET")
+    assert target.judge(times) == Verdict("at least 10x as fast as no cache", 3.0, False, 4.0)
 
 
 def test_quick_run_states_where_it_ran(given: tuple[str, ...], tmp_path: Path) -> None:

@@ -116,6 +116,40 @@ def session_and_command(who: Contestant, command: Callable[[], object]) -> Calla
     return operation
 
 
+def statement_and_command(
+    who: Contestant, uids: Iterator[UUID], command: Callable[[], object]
+) -> Callable[[], object]:
+    """Return: the same, and the statement of `by_unique_key` is made, but not executed."""
+    factory, product = who.factory, who.product
+
+    def operation() -> object:
+        with factory() as session:
+            session.begin()
+            select(product).where(product.uid == next(uids))
+            return command()
+
+    return operation
+
+
+def begin_and_command(
+    who: Contestant, command: Callable[[], object], stack: ExitStack
+) -> Callable[[], int]:
+    """Return: commit a session that stays open, time its next transaction's begin and a command.
+
+    What the refresh of an object after a commit costs at least.
+    """
+    session = stack.enter_context(who.factory())
+
+    def operation() -> int:
+        session.commit()
+        start = perf_counter_ns()
+        session.begin()
+        command()
+        return perf_counter_ns() - start
+
+    return operation
+
+
 def lazy_supplier(who: Contestant, ids: Iterator[int]) -> Callable[[], int]:
     """Return: new session, load a product, time the load of its supplier, close.
 

@@ -183,7 +183,11 @@ def _time(value: float | None) -> str:
 
 def _shown(verdicts: Iterable[Verdict]) -> str:
     marks = {True: "[green]reached[/]", False: "[red]missed [/]"}
-    return "\n".join(f"{marks[v.reached]} {v.target}: {v.value:.4g}" for v in verdicts)
+    return "\n".join(
+        f"{marks[v.reached]} {v.target}: {v.value:.4g}"
+        + ("" if v.floor is None else f" (the floor: {v.floor:.3g})")
+        for v in verdicts
+    )
 
 
 def _warn_of_load(console: Console, outcome: Outcome) -> None:

@@ -9,11 +9,19 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target beside what was measured."""
+    """A target beside what was measured.
+
+    Args:
+        target: in words.
+        value: what was measured.
+        reached: whether that is enough.
+        floor: what the floor would have reached, where the target has one.
+    """
 
     target: str
     value: float
     reached: bool
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,23 @@ class Ratio:
         subject: the contestant that the target is for.
         other: the contestant that it is compared with.
         limit: the ratio.
+        floor: a contestant that does only what no subject can do without. On a machine where it
+            misses the target, no subject can reach it.
     """
 
     kind: Literal["faster", "slower"]
     subject: str
     other: str
     limit: float
+    floor: str | None = None
 
     def judge(self, times: Mapping[str, float]) -> Verdict:
         """Compare `times` (any unit, by contestant) with the target."""
         if self.kind == "faster":
             value = times[self.other] / times[self.subject]
             text = f"at least {self.limit:g}x as fast as {self.other}"
-            return Verdict(text, value, value >= self.limit)
+            floor = None if self.floor is None else times[self.other] / times[self.floor]
+            return Verdict(text, value, value >= self.limit, floor)
         value = times[self.subject] / times[self.other]
         text = f"at most {self.limit:g}x as slow as {self.other}"
         return Verdict(text, value, value <= self.limit)
