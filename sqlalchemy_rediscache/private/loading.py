@@ -171,6 +171,11 @@ def parameter_types(compiled: Any) -> dict[str, Any]:
     return {name: parameter.type for parameter, name in compiled.bind_names.items()}
 
 
+def expanding(compiled: Any) -> set[str]:
+    """The parameters of a compiled statement that are lists, by name."""
+    return {name for parameter, name in compiled.bind_names.items() if parameter.expanding}
+
+
 def in_lists(compiled: Any) -> set[str]:
     """The parameters of a compiled statement that are the list of an IN and nothing else, by name.
 

@@ -13,16 +13,15 @@ from typing import Any
 
 from sqlalchemy import Column, Select, Table, null, type_coerce
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import Date, DateTime, Interval, Time
 
 from .. import private
 from ..codec import Wire, fingerprint_of
-from ..errors import EncodeError
 from ..region import Region, shows_withheld
 from ..stats import Reason
 from ..tags import MADE, MEMBERS, TagSet
 from .dependencies import Dependency, dependencies
 from .layout import Layout, layout_of
+from .parameters import Parameters
 from .refusal import Refusal
 
 _MOST_TAGS = 200
@@ -30,11 +29,6 @@ _MOST_TAGS = 200
 
 NO_ROW = b"none"
 """The tag of a query that no row can matter to."""
-
-_SORTABLE = ({int}, {str})
-"""Values of one of these types, without others among them, sort alike in every process."""
-
-_MOMENTS = (Date, DateTime, Time, Interval)
 
 
 @dataclass(frozen=True)
@@ -108,33 +102,17 @@ class QueryPlan:
 
     Args:
         form: A digest of its SQL and of its result's columns, the same in every process.
-        names: Its parameters, in order.
-        moments: Those that are points in time.
-        lists: Those that are lists of an IN.
+        parameters: Its parameters.
         layout: What the columns of its result are.
         watches: What it depends on; its entries lie with the first.
     """
 
     form: bytes
-    names: tuple[str, ...]
-    moments: tuple[str, ...]
-    lists: tuple[str, ...]
+    parameters: Parameters
     layout: Layout
     watches: tuple[Watch, ...]
     where: list[Any] = field(default_factory=list, compare=False)
     """What its caller works out of where its regions are, once that is known."""
-
-    def canonical(self, values: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
-        """The values with the lists of each IN in one order, the same for equal sets of values.
-
-        What was a set of Python's has an order that depends on the process.
-
-        Raises:
-            EncodeError: A value has no exact form.
-        """
-        if not self.lists:
-            return values
-        return {**values, **{name: _ordered(values[name], wire) for name in self.lists}}
 
     def digest(self, values: Mapping[str, Any], wire: Wire, added: bytes = b"") -> bytes:
         """The name of the query with these values, and with what the application adds.
@@ -142,26 +120,8 @@ class QueryPlan:
         Raises:
             EncodeError: A value has no exact form.
         """
-        for name in self.moments:
-            if isinstance(values[name], str):
-                raise EncodeError("a text in the place of a time: the database may take it for now")
-        listed = [_plain(values[name]) for name in self.names]
-        packed = wire.pack(listed)
+        packed = self.parameters.packed(values, wire)
         return hashlib.blake2b(self.form + packed + added, digest_size=16).hexdigest().encode()
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _ordered(values: Any, wire: Wire) -> Any:
-    if not isinstance(values, list | tuple | set | frozenset):
-        return values
-    kinds = set(map(type, values))
-    if kinds in _SORTABLE:
-        return sorted(set(values))
-    by_form = {wire.pack(value): value for value in values}
-    return [by_form[form] for form in sorted(by_form)]
 
 
 def plan_of(
@@ -216,13 +176,9 @@ def plan_of(
     layout = layout_of(columns, region_of, dialect, max_bytes)
     if isinstance(layout, Refusal):
         return layout
-    types = private.parameter_types(compiled)
-    names = tuple(sorted(types))
     form = _form(compiled, layout, columns, dialect)
-    moments = tuple(name for name in names if isinstance(types[name], _MOMENTS))
-    lists = tuple(sorted(private.in_lists(compiled)))
     told = _with_members(found, watches, layout)
-    return QueryPlan(form, names, moments, lists, layout, told)
+    return QueryPlan(form, Parameters(compiled, dialect), layout, told)
 
 
 def _with_members(

@@ -122,7 +122,7 @@ def _query(
     if isinstance(plan, Refusal):
         return _refused(plan.reason, plan.name)
     try:
-        values = plan.canonical(values, Wire(""))
+        values = plan.parameters.canonical(values, Wire(""))
         key = plan.digest(values, Wire(""), option.name if option else b"").decode()
     except EncodeError as error:
         return _refused(f"its parameters can't be told apart exactly: {error}", Reason.PARAMETER)

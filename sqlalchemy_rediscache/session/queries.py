@@ -248,7 +248,7 @@ class Queries:
         if isinstance(plan, Refusal):
             return plan.name
         try:
-            values = plan.canonical(values, self._wire)
+            values = plan.parameters.canonical(values, self._wire)
             digest = plan.digest(values, self._wire, option.name)
         except EncodeError:
             return Reason.PARAMETER
