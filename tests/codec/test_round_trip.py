@@ -13,6 +13,9 @@ from tests.codec.cases import MISCHIEF, PAIRS, Case
 from tests.codec.exactness import identical
 from tests.codec.links import REFUSED, Link
 
+# The driver of SQLite turns a time that is put in a text column into a text; it warns since 3.12.
+pytestmark = pytest.mark.filterwarnings("ignore:The default .* adapter is deprecated")
+
 QUICK = settings(
     max_examples=8,
     deadline=None,
