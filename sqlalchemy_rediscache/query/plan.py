@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Column, Select, Table, null, type_coerce
@@ -96,7 +96,7 @@ class Watch:
         return [] if len(found) > _MOST_TAGS else list(found) or [NO_ROW]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class QueryPlan:
     """A form of statement.
 
@@ -111,8 +111,8 @@ class QueryPlan:
     parameters: Parameters
     layout: Layout
     watches: tuple[Watch, ...]
-    where: list[Any] = field(default_factory=list, compare=False)
-    """What its caller works out of where its regions are, once that is known."""
+    where: Any = None
+    """Where its regions are: kept here by its caller, who works it out once."""
 
     def digest(self, values: Mapping[str, Any], wire: Wire, added: bytes = b"") -> bytes:
         """The name of the query with these values, and with what the application adds.

@@ -293,8 +293,8 @@ class Queries:
         namespace = self._services.namespace(session)
         schema_map = self._services.schema_map(unit, engine)
         unscoped = namespace is None and not schema_map
-        if unscoped and plan.where:
-            return cast(_Where, plan.where[0])
+        if unscoped and plan.where is not None:
+            return cast(_Where, plan.where)
         found = _Where(
             [
                 (
@@ -307,7 +307,7 @@ class Queries:
             [engine.place(entity.region, namespace, schema_map) for entity in plan.layout.entities],
         )
         if unscoped:
-            plan.where.append(found)
+            plan.where = found
         return found
 
     def _permit(
