@@ -32,6 +32,7 @@ class Debts:
         self._owed: dict[Place, set[bytes] | None] = {}
         self._version = 0
         self._open = 0
+        self._complained = False
 
     def open(self) -> None:
         """A transaction without its lock goes on to COMMIT: trust nothing until `close`."""
@@ -88,4 +89,15 @@ class Debts:
             if version != self._version:
                 return  # more was added while the call ran: the next one pays all of it again
             self._owed.clear()
+            self._complained = False
         logger.info("invalidations that were owed to Redis are made good: %d regions", len(owed))
+
+    def complain(self) -> None:
+        """Say that Redis could not be told of a commit: once, until all is made good."""
+        with self._lock:
+            complained, self._complained = self._complained, True
+        if not complained:
+            logger.warning(
+                "Redis could not be told of a commit: this process reads from the database until "
+                "the invalidation of what was written is made good"
+            )

@@ -16,7 +16,6 @@ The life of a write, and why no step can be left out (`docs/design.md` has the i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -32,7 +31,6 @@ from .store import HeldRows, LockWanted, Published, Scripts, Touched
 _MOST_ROWS = 5_000
 """A transaction that wrote more rows of a region than this empties the region instead."""
 
-logger = logging.getLogger("sqlalchemy_rediscache")
 
 T = TypeVar("T")
 
@@ -341,10 +339,7 @@ class WritePath:
             self._debts.pay(scripts)
         except CacheUnavailable:
             self._counters.add("errors")
-            logger.warning(
-                "Redis could not be told of a commit: this process reads from the database until "
-                "the invalidation of what was written is made good"
-            )
+            self._debts.complain()
 
 
 def _twice(call: Callable[[], T]) -> T:

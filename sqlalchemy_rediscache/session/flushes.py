@@ -51,6 +51,9 @@ class Flushes:
                 untold = names.isdisjoint(changed)
                 if untold and (mapper.version_id_col is None or not unit.sent):
                     continue
+                # What is expired now the database made, or it was so before the flush.
+                if not unit.sent and changed <= state.expired_attributes:
+                    continue
             kind = kinds.get(mapper)
             if kind is None:
                 kind = self._kind(session, unit, self._engine(session, mapper, state), mapper)

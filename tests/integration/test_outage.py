@@ -50,6 +50,28 @@ def test_reads_and_writes_go_on(database: Database, private_redis: PrivateRedis,
 
 
 @pytest.mark.warnings_allowed
+def test_an_outage_is_said_once(
+    database: Database, private_redis: PrivateRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many commits Redis is not told of, the log says so once, and that it is over."""
+    server = private_redis()
+    stage = Stage(database, RedisCache(server.url, prefix="t", lock_ttl=1))
+    stage.populate()
+    caplog.set_level("INFO", "sqlalchemy_rediscache")
+    for outage in (1, 2):
+        stage.warm(User, 1)
+        server.process.kill()
+        for number in range(4):
+            with stage.Session.begin() as session:
+                session.get_one(User, 1).city = f"{outage}-{number}"
+        server.process.start()
+        assert city(stage, 1) == f"{outage}-3"
+        said = [record.levelname for record in caplog.records]
+        assert said == ["WARNING", "INFO"] * outage
+    stage.cache.close()
+
+
+@pytest.mark.warnings_allowed
 def test_a_strict_commit_fails(database: Database, private_redis: PrivateRedis) -> None:
     """consistency="strict": no commit that Redis was not told of."""
     server = private_redis()

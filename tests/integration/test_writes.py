@@ -51,6 +51,20 @@ def test_an_update_is_written_through(stage: Stage) -> None:
     assert (count.statements, stage.cache.stats().published) == ([], 1)
 
 
+def test_an_expired_attribute_is_no_write(stage: Stage) -> None:
+    """An object that a flush looks at, and sends nothing for, ends nothing and misses no COMMIT."""
+    stage.warm(User, 1)
+    with stage.Session() as session:
+        user = session.merge(User(id=1, city="x"))
+        user.city = user.city
+        session.expire(user, ["name"])
+        assert user in session.dirty
+        session.commit()
+    with stage.counting() as count:
+        assert city(stage, 1) == "x"
+    assert (count.statements, stage.cache.stats().unsettled) == ([], 0)
+
+
 def test_write_invalidate_only_empties(stage: Stage) -> None:
     """With write="invalidate" nothing is published."""
     with stage.Session.begin() as session:
