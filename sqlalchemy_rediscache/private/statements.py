@@ -22,11 +22,12 @@ _PLAIN_PARTS = frozenset(
 _PLACES = "_rediscache_places"
 
 
-def plain_select(statement: Any) -> bool:
+def plain_select(statement: Any, *, limited: bool = False) -> bool:
     """Is this a SELECT of columns with a WHERE and nothing else (no join, order, limit, lock...)?
 
     A statement keeps only the parts that were given: whatever part is not known here, in this
-    version or a later one, makes it not plain.
+    version or a later one, makes it not plain. With `limited` it may have a LIMIT that leaves one
+    row at least.
     """
     if not isinstance(statement, Select):
         return False
@@ -38,11 +39,23 @@ def plain_select(statement: Any) -> bool:
             continue
         if part == "dialect_options" and not statement.dialect_kwargs:
             continue
+        if limited and part == "_limit_clause" and _leaves_one(value):
+            continue
         # selectinload() names the entity a second time, as the FROM
         named = part == "_from_obj" and len(value) == 1 and entity_of(value[0])
         if not named or named is not subject(statement):
             return False
     return not statement._order_by_clauses and not statement._memoized_select_entities
+
+
+def _leaves_one(limit: Any) -> bool:
+    value = limit.value if isinstance(limit, BindParameter) and limit.callable is None else None
+    return type(value) is int and value >= 1
+
+
+def is_limited(statement: Any) -> bool:
+    """Has a SELECT a LIMIT?"""
+    return statement._limit_clause is not None
 
 
 def loads_plainly(state: ORMExecuteState) -> bool:

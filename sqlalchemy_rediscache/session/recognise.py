@@ -30,11 +30,19 @@ def key_lookup(
 
     Recognised: the statements of ``session.get()``, of lazy and ``selectinload`` many-to-one loads
     and of refreshes; ``where(Model.id == x)``, ``where(Model.id.in_([...]))``, and one equality
-    for each column of a composite key.
+    for each column of a composite key. The LIMIT of `Query.first()` is no matter to one row.
     """
-    if not private.plain_select(statement):
+    if not private.plain_select(statement, limited=True):
         return None
-    given = parameters if parameters is not None else {}
+    if private.is_limited(statement):
+        found = None if parameters else _keys(statement, {}, mapper)
+        return found if found is not None and len(found) == 1 else None
+    return _keys(statement, parameters if parameters is not None else {}, mapper)
+
+
+def _keys(
+    statement: Any, given: Mapping[str, Any], mapper: Mapper[Any]
+) -> list[tuple[Any, ...]] | None:
     wheres = private.criteria(statement)
     clause, names = private.get_clause(mapper)
     if len(wheres) == 1 and wheres[0] is clause:
@@ -68,7 +76,7 @@ def key_parameters(
 
 def unique_lookup(statement: Any, mapper: Mapper[Any], unique: UniqueColumns) -> bool:
     """Does a SELECT of a class ask for rows with one value of a unique column?"""
-    if not private.plain_select(statement):
+    if not private.plain_select(statement, limited=True):
         return False
     selected = private.selected(statement)
     if len(selected) != 1 or private.entity_of(selected[0]) is not mapper:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import event, inspect, select
 from sqlalchemy.exc import NoResultFound
@@ -105,6 +107,31 @@ def test_select_by_key(stage: Stage) -> None:
         assert found.name == "ann"
         assert session.execute(select(User).where(User.id == 1)).scalar_one() is found
     assert count.statements == []
+
+
+def test_the_first_of_one_row(stage: Stage) -> None:
+    """`Query.first()` has a LIMIT, which is no matter where there is one row at most."""
+    ways: list[Callable[[Session, int], User | None]] = [
+        lambda session, number: session.query(User).filter_by(id=number).first(),
+        lambda session, number: session.query(User).filter(User.id == number).limit(2).first(),
+        lambda session, number: session.scalars(select(User).filter_by(id=number).limit(1)).first(),
+    ]
+    for way in ways:
+        stage.cache.clear()
+        for number, name in ((1, "ann"), (99, None)):
+            for cold in (True, False):
+                with stage.counting() as count, stage.Session() as session:
+                    found = way(session, number)
+                    assert (found.name if found is not None else None) == name
+                assert count.selects == cold
+    with stage.Session.begin() as session:
+        session.get_one(User, 1).name = "new"
+        session.add(User(id=99, name="made"))
+    for number, name in ((1, "new"), (99, "made")):
+        with stage.Session() as session:
+            found = ways[0](session, number)
+            assert found is not None
+            assert found.name == name
 
 
 def test_select_by_keys_is_one_round_trip(stage: Stage) -> None:

@@ -133,6 +133,18 @@ def test_a_statement_that_ran_is_still_plain(session: Session) -> None:
     assert not private.plain_select(limited)
 
 
+def test_a_limit_may_be_allowed() -> None:
+    """One that leaves a row at least: the LIMIT of `Query.first()`."""
+    for limit, expected in ((1, True), (7, True), (0, False), (func.abs(1), False)):
+        statement = PLAIN.limit(limit)
+        assert private.is_limited(statement)
+        assert private.plain_select(statement, limited=True) is expected
+        assert not private.plain_select(statement)
+    assert not private.is_limited(PLAIN)
+    assert private.plain_select(PLAIN, limited=True)
+    assert not private.plain_select(PLAIN.limit(1).offset(1), limited=True)
+
+
 def test_sqlalchemys_own_key_lookups_are_plain(session: Session, watch: Watch) -> None:
     """`get`, lazy and selectin many-to-one and refreshes send SELECTs that are recognised."""
     plain = watch(session, lambda state: private.plain_select(state.statement))

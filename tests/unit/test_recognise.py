@@ -33,6 +33,15 @@ CASES: dict[str, Case] = {
     "with options": (
         lambda: select(Child).where(Child.id == 1).options(load_only(Child.name)),
         {}, Child, [(1,)]),
+    "first": (lambda: select(Child).where(Child.id == 1).limit(1), {}, Child, [(1,)]),
+    "limit of a list": (lambda: select(Child).where(Child.id.in_([3])).limit(5), {}, Child, [(3,)]),
+    "limit of two": (lambda: select(Child).where(Child.id.in_([3, 1])).limit(2), {}, Child, None),
+    "limit of none": (lambda: select(Child).where(Child.id == 1).limit(0), {}, Child, None),
+    "limit given later": (
+        lambda: select(Child).where(Child.id == 1).limit(bindparam("x")), {"x": 1}, Child, None),
+    "limit by expression": (
+        lambda: select(Child).where(Child.id == 1).limit(func.abs(1)), {}, Child, None),
+    "offset": (lambda: select(Child).where(Child.id == 1).limit(1).offset(1), {}, Child, None),
     "columns": (lambda: select(Child.name).where(Child.id == 1), {}, Child, [(1,)]),
     "null": (lambda: select(Child).where(Child.id.is_(None)), {}, Child, None),
     "no criteria": (lambda: select(Child), {}, Child, None),
@@ -58,7 +67,6 @@ CASES: dict[str, Case] = {
         {}, Child, None),
     "alias": (lambda: select(ALIAS).where(ALIAS.id == 1), {}, Child, None),
     "another's key": (lambda: select(Child).where(Parent.id == 1), {}, Child, None),
-    "limit": (lambda: select(Child).where(Child.id == 1).limit(1), {}, Child, None),
     "for update": (lambda: select(Child).where(Child.id == 1).with_for_update(), {}, Child, None),
     "join": (lambda: select(Child).join(Child.parent).where(Child.id == 1), {}, Child, None),
     "too many": (
