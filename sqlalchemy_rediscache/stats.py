@@ -29,6 +29,7 @@ class Reason(enum.StrEnum):
     WITHHELD_COLUMN = "withheld-column"
     COLUMN_TYPE = "column-type"
     FAULT = "fault"
+    EAGER = "eager"
     # How it is executed.
     PARAMETER = "parameter"
     EXECUTION_OPTION = "execution-option"

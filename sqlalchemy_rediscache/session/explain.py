@@ -24,6 +24,9 @@ from .asked import strange_options
 from .engines import EngineInfo
 from .queries import Queries
 from .recognise import key_lookup, unique_lookup
+from .statements import group_of
+
+_ANY_ROW = ": any row"
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,14 @@ def explain(
     mapper = private.subject(statement)
     policy = None if mapper is None else services.models.policy(mapper)
     if mapper is not None and policy is not None:
-        if key_lookup(statement, None, mapper) is not None and not _has_star(statement):
+        keys = None if _has_star(statement) else key_lookup(statement, None, mapper)
+        if keys is not None and _in_rows(statement, mapper, info):
             rows = f"{mapper.local_table}: the rows of these keys"
             return Explanation(True, "rows", "", "", (rows,))
         if "cache" not in options and policy.query_defaults is not None:
             options["cache"] = policy.query_defaults
+        elif keys is not None and "cache" not in options:
+            return _executed(execution) or _more(queries, info, statement, len(keys), policy)
         elif "cache" not in options and _asked_by_itself(statement, mapper, policy, queries):
             options["cache"] = CacheOption("cache")
     return _executed(execution) or _query(queries, info, statement, options.get("cache"))
@@ -93,6 +99,31 @@ def _asked_by_itself(
     statement: Any, mapper: Mapper[Any], policy: CachePolicy, queries: Queries
 ) -> bool:
     return policy.collections and unique_lookup(statement, mapper, queries.unique)
+
+
+def _in_rows(statement: Any, mapper: Mapper[Any], info: EngineInfo) -> bool:
+    """Does a SELECT return nothing but what the cached rows of a class have?"""
+    region = info.region(mapper)
+    if region is None:
+        return False
+    state: Any = SimpleNamespace(statement=statement, parameters=None)
+    compiled, _, _ = private.compile_cached(state, region.dialect, info.compiled)
+    return group_of(region, compiled) is not None
+
+
+def _more(
+    queries: Queries, info: EngineInfo, statement: Any, keys: int, policy: CachePolicy
+) -> Explanation:
+    """What becomes of a lookup by key that loads more than the rows, and asks for nothing."""
+    found = _query(queries, info, statement, CacheOption("cache"))
+    unasked = policy.collections and keys == 1 and not any(map(_any_row, found.depends_on))
+    if unasked or not found.cached:
+        return found
+    why = (
+        "it loads more than the rows of its keys (an eager join): let the relationship be "
+        'lazy="selectin", or add the option from_cache()'
+    )
+    return Explanation(False, "", why, found.key, found.depends_on, Reason.EAGER.value)
 
 
 def _has_star(statement: Any) -> bool:
@@ -149,11 +180,15 @@ def _engine(services: Services, engine: Engine | None) -> EngineInfo:
     return infos[0]
 
 
+def _any_row(depends_on: str) -> bool:
+    return depends_on.endswith(_ANY_ROW)
+
+
 def _watched(watch: Watch, values: Mapping[str, Any]) -> str:
     tagset = watch.source.tagset
     tags = watch.tags(values)
     if not tags:
-        return f"{watch.source.table}: any row"
+        return f"{watch.source.table}{_ANY_ROW}"
     if watch.members:
         return f"{watch.source.table}: which rows there are"
     if tags == [NO_ROW]:

@@ -97,7 +97,7 @@ class Queries:
         self._wire = Wire("")
 
     def on_select(
-        self, state: ORMExecuteState, equal: Equality | None, *, plainly: bool
+        self, state: ORMExecuteState, equal: Equality | None, *, plainly: bool, keys: int = 0
     ) -> Result[Any] | None:
         """The result of a query; None to let SQLAlchemy run the statement.
 
@@ -105,13 +105,14 @@ class Queries:
             state: The statement.
             equal: What it asks for, if by one equality.
             plainly: See `private.loads_plainly`.
+            keys: How many rows it looks up by primary key, and loads more than these.
         """
         options = cache_options(state)
         if "skip" in options or state.execution_options.get("skip_cache"):
             return None
-        option = self._asked(state, options, equal, plainly=plainly)
+        option = self._asked(state, options, equal, plainly=plainly, keys=keys)
         if option is None:
-            return None
+            return self._bypassed(Reason.EAGER, "bypassed") if keys else None
         reason = objection(state, plainly=plainly)
         if reason is not None:
             return self._bypassed(reason)
@@ -127,16 +128,19 @@ class Queries:
         named = self.named(state, engine, option, equal)
         if isinstance(named, Reason):
             return self._bypassed(named)
+        if keys and option is _UNASKED and not all(named.tags):
+            # Whatever is written to a table would end it: better not without being asked.
+            return self._bypassed(Reason.EAGER, "bypassed")
         query = self._query(state, engine, named, option, refresh=refresh, plainly=plainly)
         return self._bypassed(query) if isinstance(query, Reason) else self._answer(query)
 
-    def _bypassed(self, reason: Reason) -> Result[Any] | None:
-        self._services.counters.because("query_bypassed", reason)
+    def _bypassed(self, reason: Reason, counter: str = "query_bypassed") -> Result[Any] | None:
+        self._services.counters.because(counter, reason)
         return None
 
     def _asked(
         self, state: ORMExecuteState, options: Mapping[str, CacheOption], equal: Equality | None,
-        *, plainly: bool,
+        *, plainly: bool, keys: int,
     ) -> CacheOption | None:  # fmt: skip
         """How it is to be cached: as it says, or, without being asked, where its class says so."""
         option = options.get("cache")
@@ -153,6 +157,8 @@ class Queries:
             return None
         default = policy.query_defaults or getattr(state.session, DEFAULTS, None)
         if default is None and policy.collections:
+            if keys == 1:
+                return _UNASKED
             statement = state.statement
             if equal is None:
                 return _UNASKED if unique_lookup(statement, mapper, self.unique) else None

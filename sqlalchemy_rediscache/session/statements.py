@@ -22,6 +22,7 @@ from .. import private
 from ..group import Group
 from ..options import CacheOption, Mode
 from ..read_path import Batch, Permit
+from ..region import Region
 from ..row import Row
 from ..store import Lease
 from .access import Access, Services
@@ -56,6 +57,8 @@ class KeyLookup:
     """The key's values by column, where just one row is asked for; else empty."""
     mode: Mode | None
     shard: Any
+    more: bool = False
+    """It loads more than the cached row: by an eager join, as a rule."""
 
 
 class _Plan(NamedTuple):
@@ -108,6 +111,9 @@ class Statements:
         result = None if lookup is None else self._answer(lookup)
         if lookup is None or (result is None and lookup.mode == "cache"):
             return self._queries.on_select(state, equal, plainly=plainly)
+        if lookup.more:
+            keys = len(lookup.tokens)
+            return self._queries.on_select(state, equal, plainly=plainly, keys=keys)
         return result
 
     def _key_lookup(
@@ -165,6 +171,7 @@ class Statements:
             return self._load(lookup, access.region, expected, learn=learn)
         plan = self._plan(lookup)
         if not permit.lease if refresh else plan is None:
+            lookup.more = not refresh
             return None
         # A statement that returns more than is cached refreshes what is.
         group = access.region if plan is None else plan.group
@@ -200,11 +207,10 @@ class Statements:
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
         )
-        columns = private.result_columns(compiled)
-        group = region.group(columns)
+        group = group_of(region, compiled)
         if group is None:
             return None
-        places = [group.index[column] for column in columns]
+        places = [group.index[column] for column in private.result_columns(compiled)]
 
         def replayed(found: list[Row]) -> Result[Any]:
             rows = [tuple([values[place] for place in places]) for values in found]
@@ -267,6 +273,11 @@ class Statements:
             if not filled:
                 reads.give_back(access.scripts, leases)
         return private.replay(state, private.cursor_of(cursor, rows))
+
+
+def group_of(region: Region, compiled: Any) -> Group | None:
+    """The columns of a region's rows that a compiled SELECT returns, None if it returns others."""
+    return region.group(private.result_columns(compiled))
 
 
 def _is_plain(lookup: KeyLookup) -> bool:
