@@ -82,7 +82,9 @@ def explain(
     mapper = private.subject(statement)
     policy = None if mapper is None else services.models.policy(mapper)
     if mapper is not None and policy is not None:
-        keys = None if _has_star(statement) else key_lookup(statement, None, mapper)
+        keys = key_lookup(statement, None, mapper)
+        if keys is not None and _has_star(statement):
+            keys = None
         if keys is not None and _in_rows(statement, mapper, info):
             rows = f"{mapper.local_table}: the rows of these keys"
             return Explanation(True, "rows", "", "", (rows,))

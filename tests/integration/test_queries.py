@@ -251,6 +251,16 @@ def test_mappings(stage: Stage, name: str) -> None:
         check(stage, lambda session: session.execute(statement).columns(0).all())
 
 
+def test_explain_takes_any_select(stage: Stage) -> None:
+    """It says of each select here how it is cached, unions among them."""
+    either = union(select(Author.name), select(Book.title)).order_by("name")
+    unions = {"a union itself": either}
+    for name, statement in {**ENTITIES, **EAGER, **ROWS, **POLYMORPHIC, **unions}.items():
+        asked = statement.options(from_cache(ttl=60)) if hasattr(statement, "options") else either
+        assert stage.cache.explain(asked).how in ("query", "rows"), name
+    assert stage.cache.explain(either).reason == ""
+
+
 @pytest.mark.parametrize("name", POLYMORPHIC)
 def test_polymorphic_entities(stage: Stage, name: str) -> None:
     """Objects of a hierarchy are of their own class, with what their class loads."""
