@@ -119,6 +119,12 @@ def entity_of(selected_column: Any) -> Any:
     return annotations.get("parententity")
 
 
+def is_of(selected_column: Any, mapper: Mapper[Any]) -> bool:
+    """Does a SELECT ask for a class by this, or for a column of it?"""
+    annotations: Mapping[str, Any] = getattr(selected_column, "_annotations", {})
+    return annotations.get("parententity") is mapper
+
+
 def get_clause(mapper: Mapper[Any]) -> tuple[Any, dict[Any, Any]]:
     """The WHERE of the mapper's own key lookups, and its parameters by column."""
     return mapper._get_clause  # type: ignore[no-any-return]

@@ -75,11 +75,10 @@ def key_parameters(
 
 
 def unique_lookup(statement: Any, mapper: Mapper[Any], unique: UniqueColumns) -> bool:
-    """Does a SELECT of a class ask for rows with one value of a unique column?"""
+    """Does a SELECT of a class, or of columns of it, ask for one value of a unique column?"""
     if not private.plain_select(statement, limited=True):
         return False
-    selected = private.selected(statement)
-    if len(selected) != 1 or private.entity_of(selected[0]) is not mapper:
+    if not all(private.is_of(one, mapper) for one in private.selected(statement)):
         return False
     for where in _conjuncts(private.criteria(statement)):
         found = _equality(where, {})

@@ -91,6 +91,8 @@ def test_every_way_to_ask_for_a_unique_row(stage: Stage) -> None:
         lambda session: session.query(Author).filter(Author.email == "bob@x").first(),
         lambda session: session.query(Author).filter_by(email="bob@x", country="zz").first(),
         lambda session: session.scalars(statement.limit(1)).one(),
+        lambda session: session.scalar(select(Author.id).where(Author.email == "bob@x")),
+        lambda session: session.query(Author.name, Author.id).filter_by(email="bob@x").first(),
     ]
     for run in ways:
         assert check(stage, run).statements == []

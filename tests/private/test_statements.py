@@ -240,6 +240,15 @@ def test_an_alias_is_no_mapper() -> None:
     assert not private.entity_of_attribute(plain_table.c.id)
 
 
+def test_what_a_class_is_selected_by() -> None:
+    """`is_of` knows a class and its columns, and not those of others, or what is made of them."""
+    mapper = inspect(Child)
+    for wanted in (Child, Child.name):
+        assert all(private.is_of(one, mapper) for one in private.selected(select(wanted)))
+    for other in (OTHER, OTHER.name, Parent, func.count(Child.id), Child.__table__.c.name):
+        assert not any(private.is_of(one, mapper) for one in private.selected(select(other)))
+
+
 @pytest.mark.parametrize(
     "option",
     [
