@@ -16,7 +16,8 @@ class UniqueColumns:
     """
 
     def __init__(self) -> None:
-        self._known: weakref.WeakKeyDictionary[Table, tuple[int, frozenset[Column[Any]]]] = (
+        # By their keys: a column would keep its table.
+        self._known: weakref.WeakKeyDictionary[Table, tuple[int, frozenset[str]]] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -30,8 +31,9 @@ class UniqueColumns:
         size = len(table.constraints) + len(table.indexes)  # more may be added
         known = self._known.get(table)
         if known is None or known[0] != size:
-            known = self._known[table] = size, unique_columns(table)
-        return column in known[1]
+            keys = frozenset(one.key for one in unique_columns(table))
+            known = self._known[table] = size, keys
+        return column.key in known[1]
 
 
 def unique_columns(table: Table) -> frozenset[Column[Any]]:

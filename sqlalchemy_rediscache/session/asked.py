@@ -14,7 +14,7 @@ from ..stats import Reason
 
 _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
-     "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache"}
+     "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache", "logging_token"}
 )  # fmt: skip
 _NO_OPTIONS: Mapping[str, CacheOption] = MappingProxyType({})
 

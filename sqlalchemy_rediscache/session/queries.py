@@ -152,7 +152,7 @@ class Queries:
         if mapper is None or policy is None:
             return None
         if not plainly and state.is_relationship_load:
-            return _UNASKED if policy.collections else None
+            return _UNASKED if policy.collections and keys <= 1 else None
         if not plainly and state.is_column_load:
             return None
         default = policy.query_defaults or getattr(state.session, DEFAULTS, None)

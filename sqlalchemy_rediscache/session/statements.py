@@ -36,7 +36,8 @@ from .unit import Unit, known_unit, unit_of
 
 _HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
-     "skip_cache", "refresh_cache", "populate_existing", "sa_top_level_orm_context"}
+     "skip_cache", "refresh_cache", "populate_existing", "sa_top_level_orm_context",
+     "logging_token"}
 )  # fmt: skip
 
 _identity = attrgetter("identity")

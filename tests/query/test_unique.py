@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
 
@@ -38,6 +41,19 @@ def test_what_is_added_later_is_known(table: Table) -> None:
     assert not unique.alone(table.c.right)
     Index("two", table.c.right, unique=True)
     assert unique.alone(table.c.right)
+
+
+def test_a_table_is_not_kept() -> None:
+    """A table that nobody uses any more goes, with what is known of it."""
+    unique = UniqueColumns()
+    other = Table(
+        "other", MetaData(), Column("id", Integer), Column("x", Integer), UniqueConstraint("x")
+    )
+    assert unique.alone(other.c.x)
+    kept = weakref.ref(other)
+    del other
+    gc.collect()
+    assert kept() is None
 
 
 def test_a_column_without_a_table_is_not_unique(table: Table) -> None:
