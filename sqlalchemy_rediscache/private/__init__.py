@@ -39,6 +39,7 @@ from .loading import (
     replay_any,
     replayed,
 )
+from .mappers import is_whole, with_subclasses
 from .rendering import (
     Rendered,
     converts_in_sql,
@@ -170,6 +171,7 @@ __all__ = [
     "is_loader_option",
     "is_query",
     "is_user_refresh",
+    "is_whole",
     "label_style",
     "lacks_value",
     "listeners_options",
@@ -216,4 +218,5 @@ __all__ = [
     "subject",
     "type_variants",
     "wants_autoflush",
+    "with_subclasses",
 ]
