@@ -11,11 +11,14 @@ from typing import Any
 from sqlalchemy import Table, event
 from sqlalchemy.orm import Mapper
 
+from . import private
 from .errors import ConfigurationError, UncacheableModel
 from .mixin import CacheMixin
 from .policy import CachePolicy
 
 logger = logging.getLogger("sqlalchemy_rediscache")
+
+_MAPPED = "after_mapper_constructed"
 
 
 class Models:
@@ -144,7 +147,7 @@ def mapper_of(model: type) -> Mapper[Any] | None:
     if manager is None or not manager.is_mapped:
         return None
     mapper: Mapper[Any] = manager.mapper
-    return mapper
+    return mapper if private.is_whole(mapper) else None
 
 
 def tables_of(mapper: Mapper[Any]) -> frozenset[Table]:
@@ -153,7 +156,10 @@ def tables_of(mapper: Mapper[Any]) -> frozenset[Table]:
 
 
 def on_mapped(models: Models) -> Callable[[], None]:
-    """Have `models` told of every class mapped from now on; returns what ends that."""
+    """Have `models` told of every class mapped from now on; returns what ends that.
+
+    When its mapper is whole, and not before: until then it is not among those that are cached.
+    """
     known = weakref.ref(models)
 
     def mapped(mapper: Any, class_: Any) -> None:
@@ -162,13 +168,13 @@ def on_mapped(models: Models) -> Callable[[], None]:
             alive.version = object()
 
     def is_told() -> bool:
-        return event.contains(Mapper, "instrument_class", mapped)
+        return event.contains(Mapper, _MAPPED, mapped)
 
-    event.listen(Mapper, "instrument_class", mapped)
+    event.listen(Mapper, _MAPPED, mapped)
     models.is_told = is_told
 
     def end() -> None:
         if is_told():
-            event.remove(Mapper, "instrument_class", mapped)
+            event.remove(Mapper, _MAPPED, mapped)
 
     return end

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import visitors
 
+from . import private
 from .codec import IdentityCodec, uncacheable
 from .errors import ConfigurationError, UncacheableModel
 from .group import Group
@@ -112,7 +113,7 @@ class Region(Group):
         self.words = self.tagset.row_words(kept)
         self.whole = self.shape.whole
         self.direct = self.whole and all(
-            self.hydration(sub).direct for sub in mapper.self_and_descendants
+            self.hydration(sub).direct for sub in private.with_subclasses(mapper)
         )
         self.written = tuple(self._written())
         self.written_by = _by_attribute(self.written)
@@ -253,7 +254,7 @@ def _set_apart(mapper: Mapper[Any], policy: CachePolicy) -> str:
     """
     parts = [] if policy.region is None else [root_table(mapper).fullname]
     if mapper.inherits is not None and not mapper.concrete:
-        parts += sorted(repr(sub.polymorphic_identity) for sub in mapper.self_and_descendants)
+        parts += sorted(repr(sub.polymorphic_identity) for sub in private.with_subclasses(mapper))
     return "-" + scope_digest(parts) if parts else ""
 
 

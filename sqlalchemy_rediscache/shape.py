@@ -53,7 +53,7 @@ def shape_of(mapper: Mapper[Any], dialect: Dialect) -> Shape:
         ) from error
     found = private.result_columns(select)
     tables = set(mapper.tables)
-    for sub in mapper.self_and_descendants:
+    for sub in private.with_subclasses(mapper):
         tables.update(sub.tables)
     columns, whole = [], True
     for column in found:
@@ -145,7 +145,7 @@ def hydration_of(mapper: Mapper[Any], index: dict[Any, int]) -> Hydration:
                 loaded.append((prop.key, place))
         elif isinstance(prop, RelationshipProperty):
             direct = direct and prop.lazy in _NOTHING_TO_DO
-    if any(sub.polymorphic_load == "selectin" for sub in mapper.self_and_descendants):
+    if any(sub.polymorphic_load == "selectin" for sub in private.with_subclasses(mapper)):
         direct = False
     loaded.sort(key=lambda pair: pair[1])
     names = None

@@ -40,6 +40,7 @@ from .loading import (
     replay_any,
     replayed,
 )
+from .mappers import is_whole, with_subclasses
 from .rendering import (
     Rendered,
     converts_in_sql,
@@ -176,6 +177,7 @@ __all__ = [
     "is_of",
     "is_query",
     "is_user_refresh",
+    "is_whole",
     "label_style",
     "lacks_value",
     "listeners_options",
@@ -222,4 +224,5 @@ __all__ = [
     "subject",
     "type_variants",
     "wants_autoflush",
+    "with_subclasses",
 ]

@@ -180,5 +180,6 @@ def _unheard(mapper: Mapper[Any], region: Region) -> bool:
     if region.only_class:
         return only_own_listeners(mapper.class_manager.dispatch.load)
     return all(
-        only_own_listeners(one.class_manager.dispatch.load) for one in mapper.self_and_descendants
+        only_own_listeners(one.class_manager.dispatch.load)
+        for one in private.with_subclasses(mapper)
     )
