@@ -41,6 +41,8 @@ class Wanted(NamedTuple):
         watched: What it depends on; the first is where its entry lies.
         places: For each entity the place of its region.
         direct: Its rows are wanted as the values of its single entity.
+        named: An entity whose rows may change while the entry is in force, and where in a row of
+            the result the value is that refers to it.
     """
 
     digest: bytes
@@ -48,6 +50,7 @@ class Wanted(NamedTuple):
     watched: Sequence[Watched]
     places: Sequence[Place]
     direct: bool
+    named: tuple[int, int] | None = None
 
     @property
     def name(self) -> tuple[bytes, bytes]:

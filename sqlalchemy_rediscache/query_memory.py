@@ -65,12 +65,14 @@ class Guess(NamedTuple):
         rows: Each row once, for each entity that has any.
         seen: What the query depended on when its rows were read last.
         last: The result that was made of them, if it is a small one.
+        on: What the query depended on when it was seen that the entry names these.
     """
 
     keys: Keys
     rows: Sequence[RowsWanted]
     seen: Sequence[bytes] = ()
     last: Made | None = None
+    on: Sequence[bytes] = ()
 
 
 NOTHING = Guess((), ())
@@ -106,13 +108,14 @@ class QueryMemory:
         alike = last.layout() is wanted.layout and last.direct is wanted.direct
         return last if alike else None
 
-    def expect(self, wanted: Wanted, keys: Keys) -> Guess:
-        """Note what an entry names."""
+    def expect(self, wanted: Wanted, keys: Keys, asked: Sequence[Asked]) -> Guess:
+        """Note what an entry names, given what Redis said of it."""
         rows = [
             RowsWanted(place.guard, place.prefix, entity.region.field, distinct(own))
             for entity, place, own in zip(wanted.layout.entities, wanted.places, keys, strict=False)
         ]
-        return self.drop(wanted, Guess(keys, [one for one in rows if one.names]))
+        on = [one.on for one in asked]
+        return self.drop(wanted, Guess(keys, [one for one in rows if one.names], on=on))
 
     def note(
         self,

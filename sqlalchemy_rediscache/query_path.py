@@ -128,8 +128,9 @@ class QueryPath:
         entry = self._unpacked(wanted, asked)
         if entry is None:
             return None
-        if entry.keys != guess.keys:
-            guess = self.memory.expect(wanted, entry.keys)
+        on = [one.on for one in asked]
+        if entry.keys != guess.keys or (wanted.named is not None and guess.on != on):
+            guess = self.memory.expect(wanted, entry.keys, asked)
             if guess.rows:
                 return guess
         result = _result(wanted, entry, guess, rows)
@@ -274,6 +275,7 @@ class QueryPath:
         asked = found.asked
         try:
             keys, by_key, rest = wanted.layout.split(rows)
+            _check_named(wanted, rows, keys)
             value = self._wire.pack([[one.on for one in asked[1:]], keys, rest, took * 1000])
             if len(value) > self._max_bytes:
                 raise EntryTooLarge(f"the entry has {len(value)} bytes")
@@ -287,7 +289,7 @@ class QueryPath:
             self._counters.add("errors")
             return
         if value:
-            self.memory.expect(wanted, keys)
+            self.memory.expect(wanted, keys, asked)
 
     def give_back(self, scripts: QueryScripts, wanted: Wanted, found: Found) -> None:
         """Return the lease unused, so that nobody waits for what won't come."""
@@ -311,6 +313,22 @@ class QueryPath:
 def _servable(asked: Asked, rules: Rules) -> bool:
     """Was the entry right so short a time ago that it may be served all the same?"""
     return bool(asked.entry) and 0 <= asked.age_ms <= rules.stale_ms
+
+
+def _check_named(
+    wanted: Wanted, rows: Sequence[Sequence[Any]], keys: Sequence[Sequence[bytes | None]]
+) -> None:
+    """A row that refers to one which is not there depends on the making of that.
+
+    Raises:
+        EncodeError: There is one.
+    """
+    if wanted.named is None:
+        return
+    entity, place = wanted.named
+    for row, key in zip(rows, keys[entity], strict=True):
+        if key is None and row[place] is not None:
+            raise EncodeError("a row of the result refers to one that is not there")
 
 
 def _result(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from .codec import spliced
@@ -31,6 +32,7 @@ from .store import HeldRows, LockWanted, Published, Scripts, Touched
 _MOST_ROWS = 5_000
 """A transaction that wrote more rows of a region than this empties the region instead."""
 
+_guard = attrgetter("guard")
 
 T = TypeVar("T")
 
@@ -262,7 +264,8 @@ class WritePath:
         Raises:
             CacheUnavailable: Redis did not answer and the cache is strict: don't commit.
         """
-        wanted = list(writes.wanted())
+        # In one order, whatever order a flush wrote in.
+        wanted = sorted(writes.wanted(), key=_guard)
         writes.token = scripts.tokens.new()
         try:
             self._debts.pay(scripts)

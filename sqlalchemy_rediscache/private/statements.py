@@ -70,6 +70,13 @@ def loads_plainly(state: ORMExecuteState) -> bool:
     return options is None or not options._state_dict()
 
 
+def joins_nothing(statement: Any) -> bool:
+    """Does a SELECT of one entity name no other FROM: no join, no ``select_from()``?"""
+    if not isinstance(statement, Select) or statement._setup_joins or statement._from_obj:
+        return False
+    return len(statement._raw_columns) == 1 and not statement._memoized_select_entities
+
+
 def label_style(statement: Any) -> Any:
     """How a SELECT names its columns."""
     return statement._label_style

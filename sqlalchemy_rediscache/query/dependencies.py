@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Alias, Column, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement
 
 from .. import private
@@ -16,8 +19,8 @@ from ..stats import Reason
 from .admitted import objection
 from .beside_keys import beside_keys
 from .refusal import Refusal
-from .sources import Source, sources
-from .ways import Taggable, Tagged, merged, ways
+from .sources import Source, base_table, sources
+from .ways import Taggable, Tagged, base_column, merged, ways
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,15 @@ class Dependency:
     A row that none of the `ways` describes, neither before a write nor after it, can't change the
     result. Where `ways` is None any row may; where it is empty, none does. `beside_key` is how
     often columns are rendered that are not of the primary key, None where that can't be told.
+    `refers` is the column of another table that names the one row which is joined to each of its
+    rows, and never takes a row away, where the statement says no more of this table (an eager
+    LEFT JOIN).
     """
 
     table: Table
     ways: tuple[Tagged, ...] | None
     beside_key: int | None = None
+    refers: Column[Any] | None = None
 
 
 def dependencies(
@@ -68,9 +75,12 @@ def dependencies(
     if refused is not None:
         return refused
     found: dict[Table, list[Tagged] | None] = {}
+    parts: list[Source] = []
     for select, froms in rendered.selects:
-        for source in sources(froms, private.criteria(select)):
-            _add(found, source, taggable)
+        parts += sources(froms, private.criteria(select))
+    for source in parts:
+        _add(found, source, taggable)
+    refers = _referring(statement, parts) if len(rendered.selects) == 1 else {}
     # no table that is rendered may be missing, wherever it came from
     for element in rendered.elements:
         if isinstance(element, Table):
@@ -81,9 +91,31 @@ def dependencies(
             table,
             None if known is None else merged(known),
             None if others is None else others.get(table, 0),
+            refers.get(table),
         )
         for table, known in found.items()
     )
+
+
+def _referring(statement: Any, parts: Sequence[Source]) -> dict[Table, Column[Any]]:
+    """For each table that is joined eagerly, once, by its key: the column that names its rows."""
+    if not private.joins_nothing(statement):
+        return {}
+    tables = Counter(part.table for part in parts)
+    mentioned = {base_table(element) for element in visitors.iterate(statement)} | {
+        base_table(element.table)
+        for element in visitors.iterate(statement)
+        if isinstance(element, Column)
+    }
+    found = {}
+    for part in parts:
+        table, column = part.table, part.refers
+        if table is None or column is None or table in mentioned or tables[table] > 1:
+            continue
+        base = base_column(column)
+        if base is not None and not isinstance(column.table, Alias) and tables[base.table] == 1:
+            found[table] = base
+    return found
 
 
 def _add(found: dict[Table, list[Tagged] | None], source: Source, taggable: Taggable) -> None:

@@ -7,7 +7,7 @@ values of one call it gives the query's name and what it depends on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,17 +65,19 @@ class Way:
 class Watch:
     """What a query depends on in one table; with None as its ways, on every row.
 
-    With `members`, on which rows there are, and not on what is in them.
+    With `members`, on which rows there are, and not on what is in them. With `named`, on the rows
+    that the result names, and these are read with it.
     """
 
     source: Source
     ways: tuple[Way, ...] | None
     members: bool = False
+    named: bool = False
 
     def tags(self, values: Mapping[str, Any]) -> list[bytes]:
         """The tags that matter with these values; none when the whole region does."""
-        if self.members:
-            return [MEMBERS]
+        if self.members or self.named:
+            return [MEMBERS if self.members else NO_ROW]
         if self.ways is None:
             return []
         found: dict[bytes, None] = {}
@@ -105,12 +107,15 @@ class QueryPlan:
         parameters: Its parameters.
         layout: What the columns of its result are.
         watches: What it depends on; its entries lie with the first.
+        named: The entity of the watch that is `named`, and where the value is in a row of the
+            result that refers to it.
     """
 
     form: bytes
     parameters: Parameters
     layout: Layout
     watches: tuple[Watch, ...]
+    named: tuple[int, int] | None = None
     where: Any = None
     """Where its regions are: kept here by its caller, who works it out once."""
 
@@ -178,7 +183,13 @@ def plan_of(
         return layout
     form = _form(compiled, layout, columns, dialect)
     told = _with_members(found, watches, layout)
-    return QueryPlan(form, Parameters(compiled, dialect), layout, told)
+    parameters = Parameters(compiled, dialect)
+    named = next(_named(found, told, layout, columns), None)
+    if named is None:
+        return QueryPlan(form, parameters, layout, told)
+    index, entity, place = named
+    told = (*told[:index], replace(told[index], named=True), *told[index + 1 :])
+    return QueryPlan(form, parameters, layout, told, (entity, place))
 
 
 def _with_members(
@@ -213,6 +224,39 @@ def _of_members(
                 return False
             shown = sum(not region.columns[at].primary_key for _, at in entity.columns)
     return found.beside_key == shown
+
+
+def _named(
+    found: Sequence[Dependency],
+    watches: Sequence[Watch],
+    layout: Layout,
+    columns: Sequence[Any],
+) -> Iterator[tuple[int, int, int]]:
+    """Of which table does the result depend on the rows alone that it names?
+
+    On those of an entity that is joined by its primary key to a column of another one, where
+    nothing else is used of it: while the other's rows stay the same, so do the keys in the result.
+    One table at most: the rows of two are read in two moments. Yields the place of its watch, of
+    its entity, and of the column that refers to it.
+    """
+    if any(watch.members for watch in watches):
+        return
+    for index, (one, watch) in enumerate(zip(found, watches, strict=True)):
+        region, refers = watch.source.region, one.refers
+        if index == 0 or refers is None or one.ways is not None or region is None:
+            continue
+        key = list(one.table.primary_key.columns)
+        if region.key_columns != key or not watch.source.tagset.columns.keys() >= set(key):
+            continue
+        own = [place for place, one in enumerate(layout.entities) if one.region is region]
+        spaces = [other.source.space.name for other in watches]
+        if len(own) != 1 or spaces.count(watch.source.space.name) > 1:
+            continue
+        filled = layout.entities[own[0]].columns
+        shown = sum(not region.columns[at].primary_key for _, at in filled)
+        at = next((place for place, column in enumerate(columns) if column is refers), None)
+        if one.beside_key == shown and at is not None:
+            yield index, own[0], at
 
 
 def _ways(found: Dependency, statement: Any, compiled: Any) -> tuple[Way, ...] | None:

@@ -20,7 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Alias, Join, Table
+from sqlalchemy import Alias, Column, Join, Table
+from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.selectable import FromGrouping
 
 from .. import private
@@ -44,6 +46,8 @@ class Source:
     needs: list[Need] = field(default_factory=list)
     nullable: bool = False
     """May a join fill up its columns with NULLs?"""
+    refers: Column[Any] | None = None
+    """The column that a LEFT JOIN to this one compares with its primary key, and nothing else."""
 
     def need(self, conditions: Iterable[Branches]) -> None:
         """Note conditions of a join or of a WHERE that this part takes part in."""
@@ -83,7 +87,20 @@ def _part(element: Any) -> _Part:
     on = [] if element.onclause is None else [branches(element.onclause)]
     if element.full:
         return _full(left, right)
+    if element.isouter and len(right.sources) == 1:
+        right.sources[0].refers = _referring(element.onclause, right.sources[0])
     return _left(left, right, on) if element.isouter else _inner(left, right, on)
+
+
+def _referring(on: Any, right: Source) -> Column[Any] | None:
+    """What an ON compares with the primary key of what it joins, if it does nothing else."""
+    if right.table is None or not isinstance(on, BinaryExpression) or on.operator is not eq:
+        return None
+    columns = [one for one in (on.left, on.right) if isinstance(one, Column)]
+    own = [one for one in columns if one.table == right.element]  # the one, or annotated
+    others = [one for one in columns if one.table != right.element]
+    key = [column.key for column in right.table.primary_key.columns]
+    return others[0] if [one.key for one in own] == key and len(others) == 1 else None
 
 
 def _inner(left: _Part, right: _Part, on: list[Branches]) -> _Part:

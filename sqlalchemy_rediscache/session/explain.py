@@ -193,6 +193,8 @@ def _watched(watch: Watch, values: Mapping[str, Any]) -> str:
         return f"{watch.source.table}{_ANY_ROW}"
     if watch.members:
         return f"{watch.source.table}: which rows there are"
+    if watch.named:
+        return f"{watch.source.table}: the rows that are joined"
     if tags == [NO_ROW]:
         return f"{watch.source.table}: no row"
     names = {place: column.name for column, place in tagset.columns.items()}

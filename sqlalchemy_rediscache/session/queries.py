@@ -286,7 +286,7 @@ class Queries:
             stamp = b"" if permit.stamp == b"?" else permit.stamp
             watched.append(Watched(*place, tagset, tags, stamp, members))
         direct = self._is_direct(state, plan, plainly=plainly)
-        wanted = Wanted(digest, plan.layout, watched, where.entities, direct)
+        wanted = Wanted(digest, plan.layout, watched, where.entities, direct, plan.named)
         scripts = self._services.query_scripts(engine.is_async)
         stale = option.stale_ttl if lease and not refresh and _may_be_older(session, watched) else 0
         rules = Rules(option.ttl, lease, wait, refresh, int(stale * 1000))
@@ -306,7 +306,7 @@ class Queries:
                 (
                     engine.place(watch.source.space, namespace, schema_map),
                     watch.source.tagset.name,
-                    watch.members,
+                    watch.members or watch.named,
                 )
                 for watch in plan.watches
             ],

@@ -12,7 +12,7 @@ from sqlalchemy_rediscache.errors import CacheUnavailable
 from tests.interleaving.explorer import Player, Role, Wrong, by_box, filed
 from tests.interleaving.roles import loaded
 from tests.interleaving.stepping import Op
-from tests.interleaving.world import Box, Filed
+from tests.interleaving.world import Box, Filed, Tied
 
 
 def mover(name: str, *, to: int, place: int = 0) -> Role:
@@ -93,6 +93,48 @@ def member_reader(name: str) -> Role:
     def play(player: Player) -> None:
         with player.session() as session:
             player.read(player.keys, lambda: load(player, session))
+
+    return Role(name, play, prepare)
+
+
+def tying_writer(name: str, *, b: int) -> Role:
+    """Writes a row and the one that is tied to it, in one transaction."""
+
+    def prepare(player: Player) -> None:
+        player.world.tie()
+        loaded(player)
+        session, items = player.kept
+        session.expire_on_commit = False
+        player.kept = session, items[0], session.get_one(Tied, player.keys[0])
+        session.commit()
+        session.expire_on_commit = True
+
+    def play(player: Player) -> None:
+        session, item, tied = player.kept
+        with session:
+            item.b = tied.c = b
+            session.commit()
+
+    return Role(name, play, prepare, (0,), tolerates=(StaleDataError, CacheUnavailable))
+
+
+def tied_reader(name: str, *, alike: bool = True) -> Role:
+    """Gets a row to which another is joined: both of one moment, where they are written alike."""
+
+    def load(player: Player, session: Any) -> Any:
+        tied = session.get_one(Tied, player.keys[0])
+        if alike and tied.c != tied.filed.b:
+            raise Wrong(f"{name} read {tied.c} beside {tied.filed.b}")
+        return [tied.filed]
+
+    def prepare(player: Player) -> None:
+        player.world.tie()
+        with player.session() as session:
+            load(player, session)
+
+    def play(player: Player) -> None:
+        with player.session() as session:
+            player.read(player.keys[:1], lambda: load(player, session))
 
     return Role(name, play, prepare)
 

@@ -16,6 +16,7 @@ from sqlalchemy_rediscache.read_path import Permit
 from sqlalchemy_rediscache.session import by_key, flushes, queries, tagging
 from sqlalchemy_rediscache.session.access import Services
 from sqlalchemy_rediscache.store import QueryScripts, Scripts, Watched
+from sqlalchemy_rediscache.store import queries as store_queries
 from sqlalchemy_rediscache.write_path import RowWrite, WritePath, WriteSet
 from tests.interleaving.world import World
 
@@ -234,6 +235,23 @@ def remembered_whatever_changed(world: World, patch: pytest.MonkeyPatch) -> None
     patch.setattr(Made, "is_of", lambda self, wanted, asked: asked[0].entry == self.entry)
 
 
+def named_rows_read_last(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Rows that are joined are read when the entry that names them was looked at already."""
+    in_order = lambda places, key: list(places)  # noqa: E731
+    patch.setattr(store_queries, "sorted", in_order, raising=False)
+
+
+def entries_of_this_moment(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Rows that are joined may be older than the entry that names them."""
+    original = QueryPath._made
+
+    def made(self: QueryPath, wanted: Any, guess: Any, asked: Any, *rest: Any) -> Any:
+        guess = guess._replace(on=[one.on for one in asked])
+        return original(self, wanted, guess, asked, *rest)
+
+    patch.setattr(QueryPath, "_made", made)
+
+
 @dataclass(frozen=True)
 class Safeguard:
     """One safeguard, how to switch it off, and the scenario that misses it.
@@ -270,6 +288,8 @@ SAFEGUARDS = (
     Safeguard(members_unseen, "a row comes, which ones there are is asked for"),
     Safeguard(remembered_whatever_changed, "rows of a remembered join change"),
     Safeguard(remembered_whatever_changed, "rows change, which ones there are is remembered"),
+    Safeguard(named_rows_read_last, "two joined rows change"),
+    Safeguard(entries_of_this_moment, "two joined rows change"),
     Safeguard(rows_read_after_stamps, "a row moves, its old box is asked for"),
     Safeguard(queries_kept_with_later_stamps, "a row moves, nothing is cached"),
     Safeguard(absences_of_any_time, "an absent row is made"),

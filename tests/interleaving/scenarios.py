@@ -15,6 +15,8 @@ from tests.interleaving.query_roles import (
     mover,
     query_reader,
     snapshot_query_reader,
+    tied_reader,
+    tying_writer,
 )
 from tests.interleaving.roles import (
     assigner,
@@ -342,6 +344,37 @@ REMEMBERED: Sequence[Scenario] = (
     Scenario("a remembered row is changed in bulk",
              (bulk_writer("w", a=1, by_key=True), query_reader("r1"), member_reader("r2")),
              filed=True, remembered=True),
+)  # fmt: skip
+
+JOINED: Sequence[Scenario] = (
+    Scenario("two joined rows change",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2")), filed=True),
+    Scenario("two joined rows change, nothing is cached",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2")), filed=True,
+             warm=False),
+    Scenario("two joined rows change, they are remembered",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2")), filed=True,
+             remembered=True),
+    Scenario("two joined rows change in one process",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2")), filed=True,
+             apart=False),
+    Scenario("two joined rows change twice",
+             (tying_writer("w1", b=1), tying_writer("w2", b=2), tied_reader("r1"),
+              tied_reader("r2")), filed=True),
+    Scenario("a joined row changes",
+             (writer("w", b=1), tied_reader("r1", alike=False), reader("r2")), filed=True),
+    Scenario("a joined row changes, nothing is cached",
+             (writer("w", b=1), tied_reader("r1", alike=False), tied_reader("r2", alike=False)),
+             filed=True, warm=False),
+    Scenario("a joined row changes in bulk",
+             (bulk_writer("w", a=1), tied_reader("r1", alike=False),
+              tied_reader("r2", alike=False)), filed=True),
+    Scenario("one dies who changes two joined rows",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2"), locks_expire()),
+             filed=True, crashes=1),
+    Scenario("Redis restarts, two joined rows change",
+             (tying_writer("w", b=1), tied_reader("r1"), tied_reader("r2"), redis_restarts()),
+             filed=True),
 )  # fmt: skip
 
 EARLY: Sequence[Scenario] = (

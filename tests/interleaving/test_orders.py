@@ -9,6 +9,7 @@ from tests.interleaving.explorer import Scenario
 from tests.interleaving.orders import DepthFirst, Sample
 from tests.interleaving.scenarios import (
     EARLY,
+    JOINED,
     KEYLESS,
     ONE_WRITER,
     QUERIES,
@@ -20,7 +21,8 @@ from tests.interleaving.scenarios import (
 from tests.servers import Database
 
 ALL = (
-    *ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *REMEMBERED, *KEYLESS, *EARLY,
+    *ONE_WRITER, *TWO_WRITERS, *SNAPSHOTS, *TROUBLES, *QUERIES, *JOINED, *REMEMBERED, *KEYLESS,
+    *EARLY,
 )  # fmt: skip
 
 each = pytest.mark.parametrize("scenario", ALL, ids=lambda one: one.name)

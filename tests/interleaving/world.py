@@ -78,6 +78,16 @@ class Box(CacheMixin, Base):
     items: Mapped[list[Filed]] = relationship(order_by="Filed.id")
 
 
+class Tied(CacheMixin, Base):
+    """To a filed row each, which is joined to it; who writes both gives them the same number."""
+
+    __tablename__ = "tied"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    filed_id: Mapped[int] = mapped_column(ForeignKey("filed.id"))
+    c: Mapped[int]
+    filed: Mapped[Filed] = relationship(lazy="joined")
+
+
 Model = type[Item] | type[Plain] | type[Aging] | type[Filed]
 """A class of rows with a number `a` and a number `b`."""
 
@@ -250,6 +260,7 @@ class World:
         self.keys = tuple(range(self._next_key, self._next_key + rows))
         self._next_key += rows
         if self.model is Filed:  # a box has the rows of this order only
+            self._send("DELETE FROM tied")
             self._send("DELETE FROM filed")
         if absent < rows:
             listed = ", ".join(f"({key}, 0, 0)" for key in self.keys[absent:])
@@ -276,6 +287,13 @@ class World:
         found = {key: (a, b) for key, a, b in cursor.fetchall()}
         cursor.close()
         return {key: found.get(key) for key in self.keys}
+
+    def tie(self) -> None:
+        """Have the first row tied to another, before anybody has asked for that."""
+        key = self.keys[0]
+        known = f"SELECT 1 FROM tied WHERE id = {key}"
+        self._send(f"INSERT INTO tied SELECT id, id, b FROM filed WHERE id = {key} "
+                   f"AND NOT EXISTS ({known})")  # fmt: skip
 
     def write(self, statement: str) -> None:
         """Write past the caches."""
