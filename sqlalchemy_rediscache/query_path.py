@@ -16,7 +16,9 @@ How an entry can't be stale, step by step:
 
 The rows that an entry names are read before the stamps are compared, all in one round trip. Each of
 them has a tag that the query depends on (or the region's stamp counts), so a row that was written
-meanwhile changes a stamp too: keys and rows belong to one moment.
+meanwhile changes a stamp too: keys and rows belong to one moment. (For rows of an eager join, which
+have none, `docs/consistency.md` says how else it is so: they are read before what the entry depends
+on, and that must be what it was when the reader last saw the entry.)
 """
 
 from __future__ import annotations
@@ -128,8 +130,8 @@ class QueryPath:
         entry = self._unpacked(wanted, asked)
         if entry is None:
             return None
-        on = [one.on for one in asked]
-        if entry.keys != guess.keys or (wanted.named is not None and guess.on != on):
+        named = wanted.named is not None
+        if entry.keys != guess.keys or (named and guess.on != [one.on for one in asked]):
             guess = self.memory.expect(wanted, entry.keys, asked)
             if guess.rows:
                 return guess
