@@ -8,7 +8,7 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import before_commit
-from .drivers import driver_begins, driver_in_transaction
+from .drivers import driver_autocommits, driver_begins, driver_in_transaction
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
     OWN_STATE,
@@ -145,6 +145,7 @@ __all__ = [
     "default_isolation",
     "dirty",
     "dml",
+    "driver_autocommits",
     "driver_begins",
     "driver_in_transaction",
     "entity_of",

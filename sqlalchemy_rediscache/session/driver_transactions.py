@@ -1,4 +1,7 @@
-"""Transactions that a driver begins and ends without a word of SQLAlchemy's: those of SQLite.
+"""Transactions that text or SQLite's driver begins and ends, without a word of SQLAlchemy's.
+
+Text begins them where each statement is committed by itself otherwise (``AUTOCOMMIT``), and may end
+any. The driver says what is open.
 
 By default Python's driver for SQLite begins a transaction right before INSERT, UPDATE, DELETE and
 REPLACE, and before nothing else. So, where no transaction is open:
@@ -18,6 +21,7 @@ from enum import Enum
 from sqlalchemy.engine import Connection
 
 from .. import private
+from .unit import Unit
 
 _SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))"
 _NAME = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^]]*\]|[^\s;"'`\[]+)"""
@@ -50,11 +54,12 @@ class DriverTransactions:
 
     def __init__(self) -> None:
         self._key = f"_rediscache_savepoints_{id(self):x}"
+        self._told = f"_rediscache_told_{id(self):x}"
 
     def alone(self, connection: Connection, statement: str) -> bool | None:
         """Is a statement that writes a transaction of its own? None where nobody can tell."""
         if connection.dialect.name != "sqlite":
-            return _autocommits(connection)
+            return self._alone_elsewhere(connection)
         open_ = private.driver_in_transaction(connection)
         if open_:
             return False
@@ -68,6 +73,35 @@ class DriverTransactions:
         if begins:
             return False
         return None if begins is None or open_ is None else True
+
+    def _alone_elsewhere(self, connection: Connection) -> bool | None:
+        """The same where SQLAlchemy's driver begins each transaction, or the text of the program.
+
+        The driver is asked first: its own setting, or ``SET autocommit`` of MySQL's, need not be
+        what SQLAlchemy takes for the isolation level.
+        """
+        autocommits = private.driver_autocommits(connection)
+        if autocommits is None:
+            if self._told in connection.__dict__:
+                return None
+            autocommits = _autocommits(connection)
+        if not autocommits:
+            return False
+        open_ = private.driver_in_transaction(connection)
+        if open_ is None:
+            return None if self._told in connection.__dict__ else True
+        return not open_
+
+    def heard(self, connection: Connection, unit: Unit | None) -> None:
+        """Text may begin or end a transaction, of which SQLAlchemy knows nothing.
+
+        Drivers that don't say what is open are not believed any more after it: what is written
+        counts as committed at once, and as not committed yet.
+        """
+        connection.__dict__[self._told] = True
+        if unit is not None and connection.dialect.name != "sqlite":
+            # SQLAlchemy's COMMIT may end another transaction than the text has begun, or none.
+            unit.mixed = unit.mixed or self._alone_elsewhere(connection) is not False
 
     def step(self, connection: Connection, statement: str) -> Step | None:
         """What a statement does that is about to be sent; None for all that does not matter.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,9 @@ from .access import Services
 from .at_once import AtOnce
 from .by_key import KeyedRows, rows_by_key
 from .driver_transactions import DriverTransactions, Step
+from .engines import EngineInfo
 from .hearing import Hearing
-from .plans import Plans
+from .plans import Emptied, Plans
 from .reach import Reach
 from .unit import Unit
 from .written import (
@@ -119,18 +120,15 @@ class EngineEvents:
         elif compiled is None or not private.is_query(compiled):
             commits, step = self._control(connection, statement)
         effects = self._written.effects(compiled, statement, connection.dialect.name)
-        unit = self.unit(connection)
-        if step is Step.COMMITS and unit is not None and unit.flushing:
-            effects = EVERYTHING  # which rows the flush has written is noted when it is done
         if effects is not None:
             commits = commits or ends_transaction(effects, connection.dialect.name)
-            self._note(connection, statement, context, compiled, effects)
-        if commits:
-            self._committed_by_itself(connection)
-        if step is Step.COMMITS:
-            self._at_once.commit(connection, self.unit(connection))
-        elif step is Step.UNDOES and unit is not None:
-            self._at_once.undo(connection, unit)
+        unit = self.unit(connection)
+        if (commits or step is Step.COMMITS) and unit is not None and unit.flushing:
+            effects = EVERYTHING  # which rows the flush has written is noted when it is done
+        if effects is not None:
+            self._note(connection, statement, context, compiled, effects, commits=commits)
+        if commits or step is not None:
+            self._end_by_itself(connection, step, commits=commits)
 
     def _told_by_flush(
         self, connection: Connection, statement: str, context: Any, compiled: Any
@@ -156,21 +154,26 @@ class EngineEvents:
         if unit is not None and changes_view(statement):
             unit.closed = True
         step = self._drivers.step(connection, statement)
-        commits = may_commit(statement)
+        commits = may_commit(statement, connection.dialect.name)
+        if commits:
+            self._drivers.heard(connection, unit)
         if unit is not None and unit.wrote and (commits or step or undoes(statement)):
             unit.torn = unit.flushing
             if step is None:
                 unit.writes.forget_values()
         return commits, step
 
-    def _committed_by_itself(self, connection: Connection) -> None:
-        """A statement commits what the transaction wrote, and what it writes itself."""
+    def _end_by_itself(self, connection: Connection, step: Step | None, *, commits: bool) -> None:
+        """A statement commits what the transaction wrote, and what it writes itself, or undoes."""
         unit = self.unit(connection)
-        if unit is not None and unit.writes and not unit.committing:
-            written = WriteSet()
-            written.join(unit.writes)
-            unit.writes.forget_values()  # others may write these rows before the transaction ends
-            self._at_once.lock(connection, written)
+        if commits and unit is not None and unit.writes and not unit.committing:
+            # Whether it did, not every driver says. A transaction that failed it rolls back.
+            unit.writes.forget_values()
+            self._at_once.commit(connection, unit)
+        if step is Step.COMMITS:
+            self._at_once.commit(connection, unit)
+        elif step is Step.UNDOES and unit is not None:
+            self._at_once.undo(connection, unit)
 
     def _between(self, connection: Connection, context: Any, compiled: Any) -> bool:
         """Rows of a table between two classes, which a flush writes for no object of their own.
@@ -196,7 +199,14 @@ class EngineEvents:
         return True
 
     def _note(
-        self, connection: Connection, statement: str, context: Any, compiled: Any, effects: Effects
+        self,
+        connection: Connection,
+        statement: str,
+        context: Any,
+        compiled: Any,
+        effects: Effects,
+        *,
+        commits: bool,
     ) -> None:
         info = self._services.engine(connection.engine)
         if effects.may_be_ddl:
@@ -216,23 +226,39 @@ class EngineEvents:
         private.before_commit(connection, self.on_commit)
         unit.is_async = info.is_async
         unit.wrote = True
+        fresh = self._fresh(unit, context, info, regions, keyed, by_text=effects.by_text)
+        alone = self._drivers.alone(connection, statement)
+        if alone and effects.by_text and (effects.everything or commits):
+            alone = None  # it may begin a transaction, and leave it open
+        if alone is not True:
+            unit.writes.join(fresh)
+        if alone is not False:
+            self._at_once.lock(connection, fresh)
+
+    def _fresh(
+        self,
+        unit: Unit,
+        context: Any,
+        info: EngineInfo,
+        regions: Iterable[Emptied],
+        keyed: KeyedRows | None,
+        *,
+        by_text: bool,
+    ) -> WriteSet:
+        """What a statement writes."""
         session = unit.session() if unit.session is not None else None
         schema_map = context.execution_options.get("schema_translate_map")
         fresh = WriteSet()
         for region in regions:
             places = self._services.written_places(
-                info, region, session, schema_map, by_text=effects.by_text
+                info, region, session, schema_map, by_text=by_text
             )
             if keyed is None or region.name != keyed.space.name:
                 fresh.regions.update(places)
                 continue
             for place in places:
                 _note_rows(fresh, place, keyed)
-        alone = self._drivers.alone(connection, statement)
-        if alone is not True:
-            unit.writes.join(fresh)
-        if alone is not False:
-            self._at_once.lock(connection, fresh)
+        return fresh
 
     # -- how it ends --------------------------------------------------------------------------
 
