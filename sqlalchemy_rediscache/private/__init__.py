@@ -7,7 +7,7 @@ name with an underscore of SQLAlchemy's.
 
 from __future__ import annotations
 
-from .commits import before_commit
+from .commits import around_commits, before_commit, not_around_commits
 from .drivers import driver_autocommits, driver_begins, driver_in_transaction
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
@@ -128,6 +128,7 @@ __all__ = [
     "ReplayedCursor",
     "add_instances",
     "affinity",
+    "around_commits",
     "autoflush",
     "await_",
     "before_commit",
@@ -182,6 +183,7 @@ __all__ = [
     "may_load",
     "named_keys",
     "none_present",
+    "not_around_commits",
     "of_subquery_load",
     "options_given",
     "options_of",

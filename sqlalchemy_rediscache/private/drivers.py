@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 _UNTOLD = object()
 _IDLE, _UNKNOWN = 0, 4
 """libpq's status outside of any transaction, and of a connection that is lost."""
+_MYSQL = ("mysql", "mariadb")
 _IN_TRANSACTION = 1
 """MySQL's SERVER_STATUS_IN_TRANS, a bit of what comes with each answer."""
 
@@ -23,7 +24,7 @@ def driver_in_transaction(connection: Connection) -> bool | None:
     if name == "postgresql":
         return _postgresql_in_transaction(driver)
     status = getattr(driver, "server_status", None)
-    if name in ("mysql", "mariadb") and isinstance(status, int):
+    if name in _MYSQL and isinstance(status, int):
         return bool(status & _IN_TRANSACTION)
     found = getattr(driver, "in_transaction", None)
     return found if isinstance(found, bool) else None
@@ -47,12 +48,16 @@ def driver_autocommits(connection: Connection) -> bool | None:
     None where the driver doesn't say, or would ask the database. SQLite's is asked by
     `driver_begins`.
     """
-    told = getattr(_of_driver(connection), "get_autocommit", None)  # MySQL's drivers
-    if told is not None:
-        return bool(told())
-    if connection.dialect.driver == "mysqlconnector":  # it sends a SELECT
-        return None
-    found = getattr(connection.connection.dbapi_connection, "autocommit", None)
+    dialect = connection.dialect
+    pooled: Any = connection._dbapi_connection  # asked for each statement of a flush: 0.1 us less
+    wrapped = pooled.dbapi_connection
+    if dialect.name in _MYSQL:
+        told = getattr(dialect.get_driver_connection(wrapped), "get_autocommit", None)
+        if told is not None:
+            return bool(told())
+        if dialect.driver == "mysqlconnector":  # it sends a SELECT
+            return None
+    found = getattr(wrapped, "autocommit", None)
     return found if isinstance(found, bool) else None
 
 

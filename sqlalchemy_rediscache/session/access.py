@@ -88,6 +88,8 @@ class Services:
         self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
         self._in_memory: weakref.WeakKeyDictionary[Dialect, str] = weakref.WeakKeyDictionary()
+        self._units: weakref.WeakKeyDictionary[Dialect, weakref.WeakSet[Unit]]
+        self._units = weakref.WeakKeyDictionary()
         self._last: Callable[[], EngineInfo | None] = lambda: None
 
     def engine(self, engine: Engine) -> EngineInfo:
@@ -104,8 +106,9 @@ class Services:
             return self._engines[engine]
         except KeyError:
             database = database_name(engine, self._in_memory)
+            units = self._units.setdefault(engine.dialect, weakref.WeakSet())
             info = self._engines[engine] = EngineInfo(
-                engine, self.keys, self.models, self.max_bytes, database
+                engine, self.keys, self.models, self.max_bytes, database, units
             )
             self.met(engine)
             return info

@@ -61,10 +61,17 @@ class EngineInfo:
         models: Which classes are cached.
         max_bytes: The largest entry.
         database: What tells its database from others, see `database_name`.
+        units: The open transactions of all engines that share its dialect, and with it its pool.
     """
 
     def __init__(
-        self, engine: Engine, keys: Keys, models: Models, max_bytes: int, database: str
+        self,
+        engine: Engine,
+        keys: Keys,
+        models: Models,
+        max_bytes: int,
+        database: str,
+        units: weakref.WeakSet[Unit],
     ) -> None:
         self._engine = weakref.ref(engine)
         self._keys = keys
@@ -95,7 +102,7 @@ class EngineInfo:
         self._places: dict[tuple[str, Any, Any], Place] = {}
         self.shares_connections = isinstance(engine.pool, StaticPool | SingletonThreadPool)
         """Several sessions may speak on one connection, in one transaction of the database."""
-        self._units: weakref.WeakSet[Unit] = weakref.WeakSet()
+        self._units = units
         options = engine.get_execution_options()
         self.schema_map = options.get("schema_translate_map")
         self._level = options.get("isolation_level")
@@ -107,8 +114,11 @@ class EngineInfo:
             unit.mixed = True
             for other in self._units:
                 other.mixed = True
-        unit.leave = self._units.discard
         self._units.add(unit)
+
+    def leave(self, unit: Unit) -> None:
+        """It is over."""
+        self._units.discard(unit)
 
     def beside(self, unit: Unit | None) -> list[Unit]:
         """The other open transactions that wrote, on a connection that may be the same."""

@@ -18,19 +18,19 @@ _DML = "_rediscache_dml"
 _ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
 _FIRST = r"(?:^|;|\*/)(?:\s|/\*.*?\*/|(?:--|\#)[^\n]*\n)*"
 """Where a statement may begin. After any comment: some have others in them."""
-_COMMITS = re.compile(rf"{_FIRST}(BEGIN|COMMIT|END|START)\b", re.IGNORECASE | re.DOTALL)
-_COMMITS_ELSEWHERE = re.compile(
+_BOUNDS = re.compile(
     rf"{_FIRST}(ANALYZE|BEGIN|COMMIT|END|LOCK|RESET|START|UNLOCK"
     r"|SET(?=.*\b(?:AUTOCOMMIT|IMPLICIT_TRANSACTIONS|PASSWORD|STATEMENT)\b))\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What else commits in MySQL and others, and changes no rows."""
+"""What begins or ends a transaction anywhere, and changes no rows."""
+_COMMITS = re.compile(rf"{_FIRST}(COMMIT|END)\b", re.IGNORECASE | re.DOTALL)
 _UNDOES = re.compile(rf"{_FIRST}(ABORT|ROLLBACK)\b", re.IGNORECASE | re.DOTALL)
 _SAVEPOINT = re.compile(rf"{_FIRST}(RELEASE|SAVEPOINT)\b", re.IGNORECASE | re.DOTALL)
 _COMMITS_BY_ITSELF = frozenset({"mysql", "mariadb", "oracle"})
 """Databases that commit before and after DDL."""
-_COMMITS_BY_THESE_WORDS = frozenset({"postgresql", "sqlite"})
-"""Databases of which `_COMMITS` has all words that commit."""
+_COMMITS_WHEN_TOLD = frozenset({"postgresql", "sqlite"})
+"""Databases that commit at `_COMMITS` alone. MySQL does at BEGIN, and at others of `_BOUNDS`."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def changes_view(statement: str) -> bool:
 def _controls(statement: str, dialect_name: str) -> bool:
     if dialect_name == "sqlite" and _SAVEPOINT.search(statement):
         return True  # see `driver_transactions`
-    return may_commit(statement, dialect_name) or undoes(statement)
+    return bounds_transaction(statement) or undoes(statement)
 
 
 def undoes(statement: str) -> bool:
@@ -151,10 +151,14 @@ def undoes(statement: str) -> bool:
     return _UNDOES.search(statement) is not None
 
 
-def may_commit(statement: str, dialect_name: str) -> bool:
+def bounds_transaction(statement: str) -> bool:
     """May a text begin or commit a transaction, without a word of SQLAlchemy's?"""
-    commits = _COMMITS if dialect_name in _COMMITS_BY_THESE_WORDS else _COMMITS_ELSEWHERE
-    return commits.search(statement) is not None
+    return _BOUNDS.search(statement) is not None
+
+
+def may_commit(statement: str, dialect_name: str) -> bool:
+    """May a text of which `bounds_transaction` says so commit what was written before it?"""
+    return dialect_name not in _COMMITS_WHEN_TOLD or _COMMITS.search(statement) is not None
 
 
 def ends_transaction(effects: Effects, dialect_name: str) -> bool:

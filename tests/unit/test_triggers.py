@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from sqlalchemy import Engine, inspect, text
@@ -29,7 +30,7 @@ MAKE = {
 
 def is_as_sent(engine: Engine, model: Any) -> bool:
     """Are rows stored as they are sent, asked anew?"""
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a", WeakSet())
     with engine.connect() as connection:
         return none_on(connection, info, tables_of(inspect(model)))
 
@@ -75,7 +76,7 @@ def test_answers_are_remembered(database: Database) -> None:
     """The catalog is asked once for a table; forgetting has it asked again."""
     engine = database.engine()
     Base.metadata.create_all(engine)
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a", WeakSet())
     with engine.connect() as connection:
         assert none_on(connection, info, tables_of(inspect(Parent)))
         (key,) = info.triggers
