@@ -8,7 +8,12 @@ name with an underscore of SQLAlchemy's.
 from __future__ import annotations
 
 from .commits import around_commits, before_commit, not_around_commits
-from .drivers import driver_autocommits, driver_begins, driver_in_transaction
+from .drivers import (
+    SQLITE_AUTOCOMMITS,
+    driver_autocommits,
+    driver_begins,
+    driver_in_transaction,
+)
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
     OWN_STATE,
@@ -119,6 +124,7 @@ from .statements import (
 __all__ = [
     "OWN_STATE",
     "SQLALCHEMY_2_1",
+    "SQLITE_AUTOCOMMITS",
     "ByKey",
     "CachedSession",
     "Dml",

@@ -22,7 +22,7 @@ from ..write_path import WriteSet
 from .access import Services
 from .at_once import AtOnce
 from .by_key import note_places, rows_by_key
-from .driver_transactions import DriverTransactions, Step
+from .driver_transactions import DriverTransactions, Standing, Step
 from .hearing import Hearing
 from .plans import Plans
 from .reach import Reach
@@ -142,15 +142,15 @@ class EngineEvents:
         """Does a flush tell what this statement writes?"""
         unit = self.unit(connection)
         flushing = unit is not None and unit.flushing
-        alone = self._drivers.alone(connection, statement) is not False
+        within = self._drivers.standing(connection, statement) is Standing.WITHIN
         if unit is not None and private.sent_by_flush(context, flushing):
             unit.wrote = unit.sent = True
             if not private.before_commit(connection, self.on_commit):
                 self._hear_late(connection, unit)
-            if not alone:
+            if within:
                 return True
             unit.torn = True
-        return not alone and self._between(connection, context, compiled)
+        return within and self._between(connection, context, compiled)
 
     def _control(self, connection: Connection, statement: str) -> tuple[bool, Step | None]:
         """May a text commit by itself? What does it do to a transaction that the driver began?
@@ -163,7 +163,7 @@ class EngineEvents:
         step = self._drivers.step(connection, statement)
         commits = False
         if bounds_transaction(statement):
-            self._drivers.heard(connection, unit)
+            self._drivers.heard(connection)
             commits = may_commit(statement, connection.dialect.name)
         if unit is not None and unit.wrote and (commits or step or undoes(statement)):
             unit.torn = unit.flushing
@@ -180,13 +180,13 @@ class EngineEvents:
     def _end_by_itself(self, connection: Connection, step: Step | None, *, commits: bool) -> None:
         """A statement commits what the transaction wrote, and what it writes itself, or undoes."""
         unit = self.unit(connection)
-        if commits and (unit is None or not unit.committing):
+        if commits and unit is not None:
             # Whether it does, not every driver says. A transaction that failed it rolls back.
-            if unit is not None:
-                unit.writes.forget_values()
+            unit.writes.forget_values()
+        if (commits and (unit is None or not unit.committing)) or step is Step.COMMITS:
             self._at_once.commit(connection, unit)
-        if step is Step.COMMITS:
-            self._at_once.commit(connection, unit)
+            if (left := self._drivers.by_text(connection)) is not None:
+                self._at_once.take(connection, left)
         elif step is Step.UNDOES and unit is not None:
             self._at_once.undo(connection, unit)
 
@@ -215,12 +215,7 @@ class EngineEvents:
         return True
 
     def _note(
-        self,
-        connection: Connection,
-        statement: str,
-        context: Any,
-        compiled: Any,
-        effects: Effects,
+        self, connection: Connection, statement: str, context: Any, compiled: Any, effects: Effects
     ) -> None:
         info = self._services.engine(connection.engine)
         if effects.may_be_ddl:
@@ -249,12 +244,24 @@ class EngineEvents:
                 info, region, session, schema_map, by_text=effects.by_text
             )
             note_places(fresh, places, region, keyed)
-        alone = self._drivers.alone(connection, statement)
-        if alone and effects.by_text and (effects.everything or bounds_transaction(statement)):
-            alone = None  # it may begin a transaction, and leave it open
-        if alone is not True:
+        self._place(connection, statement, unit, effects, fresh)
+
+    def _place(
+        self, connection: Connection, statement: str, unit: Unit, effects: Effects, fresh: WriteSet
+    ) -> None:
+        """Put what a statement writes where it is locked when it is committed."""
+        standing = self._drivers.standing(connection, statement)
+        if (
+            standing is Standing.ALONE
+            and effects.by_text
+            and (effects.everything or bounds_transaction(statement))
+        ):
+            standing = Standing.UNKNOWN  # it may begin a transaction, and leave it open
+        if standing is not Standing.ALONE:
             unit.writes.join(fresh)
-        if alone is not False:
+        if standing is Standing.BY_TEXT:
+            self._drivers.keep_by_text(connection, fresh)
+        elif standing is not Standing.WITHIN:
             self._at_once.lock(connection, fresh)
 
     # -- how it ends --------------------------------------------------------------------------

@@ -124,7 +124,12 @@ class EngineInfo:
         """The other open transactions that wrote, on a connection that may be the same."""
         if not self._units:
             return []
-        return [other for other in self._units if other is not unit and other.wrote]
+        # Of a transaction that no session has the end is told late: its COMMIT is over by now.
+        return [
+            other
+            for other in self._units
+            if other is not unit and other.wrote and (other.session or not other.committing)
+        ]
 
     def view(self) -> View:
         """What a transaction of this engine will see, as far as is known before it begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import pytest
 import redis
 from sqlalchemy import Engine, create_engine, text, update
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from sqlalchemy_rediscache import RedisCache
 from sqlalchemy_rediscache.testing import audit
 from tests.fix_caches import CacheMaker
-from tests.integration.models import Base, User
+from tests.integration.models import Base, Team, User
 from tests.integration.test_commit_outcomes import locks
 
 
@@ -177,3 +179,43 @@ def test_the_row_is_locked_before_the_others_commit(
         assert seen != []
         assert list(locks(redis_client)) == []
     assert shared.read() == ("core", "x")
+
+
+def test_a_connection_that_has_committed_keeps_nobody_out(shared: Shared) -> None:
+    """It is open still, and nothing of it is uncommitted: other rows are served."""
+    with shared.engine.connect() as connection:
+        connection.execute(update(Team).values(name="new"))
+        connection.commit()
+        assert shared.read() == ("x", "x")
+        before = shared.cache.stats().hits
+        assert shared.read() == ("x", "x")
+        assert shared.cache.stats().hits == before + 4
+
+
+def test_asyncio(make_cache: CacheMaker) -> None:
+    """The same with aiosqlite, within its event loop."""
+
+    async def main() -> list[Any]:
+        engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+        cache = make_cache()
+        factory = cache.enable(async_sessionmaker(engine))
+        found = []
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with factory.begin() as session:
+            session.add(User(id=1, name="ann", city="x"))
+        async with engine.connect() as connection:
+            for city in ("one", "two"):
+                async with factory() as session:
+                    found.append((await session.get_one(User, 1)).city)
+                await connection.execute(update(User).values(city=city))
+                async with engine.begin():
+                    pass
+                await connection.rollback()
+        async with factory() as session:
+            found.append((await session.get_one(User, 1)).city)
+        await engine.dispose()
+        await cache.aclose()
+        return found
+
+    assert asyncio.run(main()) == ["x", "one", "two"]

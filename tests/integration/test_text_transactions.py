@@ -357,3 +357,52 @@ def test_asyncio(database: Database, make_cache: CacheMaker) -> None:
         return found
 
     assert asyncio.run(main()) == ["x", "x", "x", "new", "next", "next"]
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("closes", [False, True])
+def test_an_end_that_ends_nothing(
+    database: Database, make_cache: CacheMaker, end: str, closes: bool
+) -> None:
+    """Asyncpg has no COMMIT under AUTOCOMMIT, and no ROLLBACK: text alone ends the transaction."""
+    stage = Stage(database, make_cache())
+    stage.populate()
+
+    async def main() -> list[tuple[str | None, str | None]]:
+        engine = database.async_engine(isolation_level="AUTOCOMMIT", pool_size=1)
+        reading = database.async_engine()
+        factory = stage.cache.enable(async_sessionmaker(engine))
+        readers = stage.cache.enable(async_sessionmaker(reading))
+        found = []
+
+        async def look() -> None:
+            async with readers() as session:  # it fills what the next is served
+                await session.get_one(User, 1)
+                await session.get_one(User, 2)
+            async with readers() as session:
+                one, two = await session.get_one(User, 1), await session.get_one(User, 2)
+                found.append((one.city, two.city))
+
+        await look()
+        async with engine.connect() as connection:
+            async with factory(bind=connection) as session:
+                await session.execute(text("BEGIN"))
+                await session.execute(update(User).where(User.id == 1).values(city="core"))
+                (await session.get_one(User, 2)).city = "flushed"
+                await session.flush()
+                await getattr(session, end)()
+            await look()
+            if not closes:
+                await connection.execute(text("COMMIT"))
+                await look()
+        if closes:
+            async with factory() as session:
+                await session.execute(text("COMMIT"))
+            await look()
+        await engine.dispose()
+        await reading.dispose()
+        await stage.cache.aclose()
+        return found
+
+    assert asyncio.run(main()) == [("x", "x"), ("x", "x"), ("core", "flushed")]

@@ -71,6 +71,34 @@ def test_aiosqlite(tmp_path: Path, options: dict[str, Any]) -> None:
     assert asyncio.run(main()) == LEGACY
 
 
+def told_of_autocommit(connection: Connection) -> tuple[bool | None, ...]:
+    """Is one open, does the driver begin it, and does each statement commit itself?"""
+    connection.execute(text("SELECT 1"))
+    return (*told(connection), private.driver_autocommits(connection))
+
+
+@pytest.mark.parametrize("autocommit", [True, False, None])
+def test_sqlites_autocommit(tmp_path: Path, autocommit: bool | None) -> None:
+    """Python 3.12's: with True none is begun, with False one always was; by default as before."""
+    if autocommit is not None and not private.SQLITE_AUTOCOMMITS:
+        pytest.skip("the driver has no `autocommit`")
+    given: Any = {} if autocommit is None else {"connect_args": {"autocommit": autocommit}}
+    expected = (False, True, None) if autocommit is None else (not autocommit, False, autocommit)
+    engine = create_engine(f"sqlite:///{tmp_path / 'rows.db'}", **given)
+    with engine.connect() as connection:
+        assert told_of_autocommit(connection) == expected
+    engine.dispose()
+
+    async def main() -> tuple[bool | None, ...]:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'rows.db'}", **given)
+        async with engine.connect() as connection:
+            found = await connection.run_sync(told_of_autocommit)
+        await engine.dispose()
+        return found
+
+    assert asyncio.run(main()) == expected
+
+
 class Strange:
     """A driver's connection that tells something else, or nothing, or refuses."""
 
