@@ -34,6 +34,7 @@ from .written import (
     WrittenBy,
     bounds_transaction,
     changes_view,
+    changes_views,
     ends_transaction,
     may_commit,
     undoes,
@@ -158,8 +159,9 @@ class EngineEvents:
         The transaction's view may be another after it, and what was written undone.
         """
         unit = self.unit(connection)
-        if unit is not None and changes_view(statement):
-            unit.closed = True
+        if changes_view(statement):
+            info = self._services.engine(connection.engine)
+            info.close_view(connection, unit, lasts=changes_views(statement))
         step = self._drivers.step(connection, statement)
         commits = False
         if bounds_transaction(statement):

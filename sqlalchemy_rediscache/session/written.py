@@ -15,7 +15,12 @@ from ..sql_text import READS, UNKNOWN, Answer, Kind, Name, TextReader, Written
 _READS = "_rediscache_only_reads"
 _DML = "_rediscache_dml"
 
-_ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
+_ISOLATION = re.compile(
+    r"\b(?:(?:\w+_)?ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE
+)
+_ISOLATES_ALL = re.compile(
+    r"\b(?:SET(?!\s+TRANSACTION\s)|SET_CONFIG|PRAGMA|ALTER)\b", re.IGNORECASE
+)
 _FIRST = r"(?:^|;|\*/)(?:\s|/\*.*?\*/|(?:--|\#)[^\n]*\n)*"
 """Where a statement may begin. After any comment: some have others in them."""
 _BOUNDS = re.compile(
@@ -138,6 +143,11 @@ def _of_answer(answer: Answer) -> Effects | None:
 def changes_view(statement: str) -> bool:
     """May a text change what its transaction sees of others?"""
     return _ISOLATION.search(statement) is not None
+
+
+def changes_views(statement: str) -> bool:
+    """May a text that `changes_view` change it for later transactions of its connection, too?"""
+    return _ISOLATES_ALL.search(statement) is not None
 
 
 def _controls(statement: str, dialect_name: str) -> bool:
