@@ -37,8 +37,7 @@ class Unit:
         doubtful: The connection was lost while the COMMIT was under way.
         is_async: Redis is reached through the event loop.
         leave: Tells those who share its connection that it is over; None where nobody can.
-        mixed: Another session was on the same connection meanwhile, or text began a transaction
-            there: nothing is published.
+        mixed: Another session was on the same connection meanwhile.
         sent: The last flush sent something that writes.
         torn: While a flush is under way: some of it was committed or rolled back by itself.
         session: Whose transaction it is; None for one that no session of ours began.
