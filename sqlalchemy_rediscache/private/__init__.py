@@ -7,8 +7,13 @@ name with an underscore of SQLAlchemy's.
 
 from __future__ import annotations
 
-from .commits import before_commit
-from .drivers import driver_begins, driver_in_transaction
+from .commits import around_commits, before_commit, not_around_commits
+from .drivers import (
+    SQLITE_AUTOCOMMITS,
+    driver_autocommits,
+    driver_begins,
+    driver_in_transaction,
+)
 from .inserts import Inserted, inserted, inserted_values
 from .instances import (
     OWN_STATE,
@@ -124,6 +129,7 @@ from .statements import (
 __all__ = [
     "OWN_STATE",
     "SQLALCHEMY_2_1",
+    "SQLITE_AUTOCOMMITS",
     "ByKey",
     "CachedSession",
     "Dml",
@@ -133,6 +139,7 @@ __all__ = [
     "ReplayedCursor",
     "add_instances",
     "affinity",
+    "around_commits",
     "autoflush",
     "await_",
     "before_commit",
@@ -150,6 +157,7 @@ __all__ = [
     "default_isolation",
     "dirty",
     "dml",
+    "driver_autocommits",
     "driver_begins",
     "driver_in_transaction",
     "entity_of",
@@ -191,6 +199,7 @@ __all__ = [
     "may_load",
     "named_keys",
     "none_present",
+    "not_around_commits",
     "of_subquery_load",
     "options_given",
     "options_of",

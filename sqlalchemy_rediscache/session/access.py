@@ -23,7 +23,7 @@ from ..stamps import Stamps
 from ..stats import Counters, Reason
 from ..store import QueryScripts, Scripts, Store, StoreSettings
 from ..write_path import WritePath
-from .engines import EngineInfo, database_name
+from .engines import EngineInfo, Pool, database_name
 from .unit import Unit
 from .view import View
 
@@ -88,6 +88,7 @@ class Services:
         self._namespace = namespace
         self._engines: weakref.WeakKeyDictionary[Engine, EngineInfo] = weakref.WeakKeyDictionary()
         self._in_memory: weakref.WeakKeyDictionary[Dialect, str] = weakref.WeakKeyDictionary()
+        self._pools: weakref.WeakKeyDictionary[Dialect, Pool] = weakref.WeakKeyDictionary()
         self._last: Callable[[], EngineInfo | None] = lambda: None
 
     def engine(self, engine: Engine) -> EngineInfo:
@@ -104,8 +105,9 @@ class Services:
             return self._engines[engine]
         except KeyError:
             database = database_name(engine, self._in_memory)
+            pool = self._pools.setdefault(engine.dialect, Pool())
             info = self._engines[engine] = EngineInfo(
-                engine, self.keys, self.models, self.max_bytes, database
+                engine, self.keys, self.models, self.max_bytes, database, pool
             )
             self.met(engine)
             return info

@@ -68,10 +68,16 @@ class AtOnce:
         if unit.mixed or writes:
             unit.writes.forget_values()
             unit.writes.join(writes)
-        if unit.writes:
-            self._take(connection, unit)
+        self.take(connection, unit)
 
-    def _take(self, connection: Connection, unit: Unit) -> None:
+    def take(self, connection: Connection, unit: Unit) -> None:
+        """The statement commits what was written, and it is written no more, if the driver agrees.
+
+        Raises:
+            CacheUnavailable: The lock can't be taken and the cache is strict: don't send it.
+        """
+        if not unit.writes:
+            return
         writes, unit.writes = unit.writes, WriteSet()
         try:
             self._lock(connection, writes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Table, UniqueConstraint
@@ -13,13 +13,15 @@ from sqlalchemy.orm import Mapper
 
 from .. import private
 from ..codec import INEXACT
+from ..keys import Place
 from ..models import tables_of
 from ..region import Region
 from ..tags import MADE, MEMBERS
+from ..write_path import WriteSet
 from .defaults import null_when_unsent
 from .engines import EngineInfo
 from .foreign_keys import reached_by_delete
-from .plans import AssociationSpace, Plans
+from .plans import AssociationSpace, Emptied, Plans
 from .triggers import none_on
 
 _KEPT = "_rediscache_by_key"
@@ -277,3 +279,20 @@ def _keyish(table: Table) -> set[Column[Any]]:
         found.update(index.columns)
     found.update(key.parent for key in table.foreign_keys)
     return found
+
+
+def note_places(
+    writes: WriteSet, places: Iterable[Place], region: Emptied, keyed: KeyedRows | None
+) -> None:
+    """Note that a statement writes a region in these places: the rows that it names, or all."""
+    if keyed is None or region.name != keyed.space.name:
+        writes.regions.update(places)
+        return
+    for place in places:
+        tags = writes.tag_writes(place)
+        tags.add(keyed.space.tagset.name, keyed.words)
+        tags.unnamed = tags.unnamed or keyed.unnamed
+        if not keyed.new and keyed.space.tagset.kept:
+            tags.had.update(keyed.names)  # the others that they have are in their hashes
+        for name in keyed.names:
+            writes.row(place, name, None)

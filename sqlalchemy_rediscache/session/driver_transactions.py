@@ -1,4 +1,7 @@
-"""Transactions that a driver begins and ends without a word of SQLAlchemy's: those of SQLite.
+"""Transactions that text or SQLite's driver begins and ends, without a word of SQLAlchemy's.
+
+Text begins them where each statement is committed by itself otherwise (``AUTOCOMMIT``), and may end
+any. The driver says what is open.
 
 By default Python's driver for SQLite begins a transaction right before INSERT, UPDATE, DELETE and
 REPLACE, and before nothing else. So, where no transaction is open:
@@ -18,6 +21,8 @@ from enum import Enum
 from sqlalchemy.engine import Connection
 
 from .. import private
+from ..write_path import WriteSet
+from .unit import Unit
 
 _SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|$))"
 _NAME = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^]]*\]|[^\s;"'`\[]+)"""
@@ -40,6 +45,19 @@ class Step(Enum):
     """It undoes all that was written since the transaction began, which stays open."""
 
 
+class Standing(Enum):
+    """What transaction a statement that writes is in."""
+
+    ALONE = "alone"
+    """One of its own."""
+    WITHIN = "within"
+    """One that SQLAlchemy ends."""
+    BY_TEXT = "by text"
+    """One that text began, and ends: of SQLAlchemy's COMMIT not every driver makes one."""
+    UNKNOWN = "unknown"
+    """Nobody can tell."""
+
+
 class DriverTransactions:
     """Follows what the drivers of one cache's engines begin and end by themselves.
 
@@ -50,14 +68,20 @@ class DriverTransactions:
 
     def __init__(self) -> None:
         self._key = f"_rediscache_savepoints_{id(self):x}"
+        self._told = f"_rediscache_told_{id(self):x}"
+        self._left = f"_rediscache_left_{id(self):x}"
 
-    def alone(self, connection: Connection, statement: str) -> bool | None:
-        """Is a statement that writes a transaction of its own? None where nobody can tell."""
+    def standing(self, connection: Connection, statement: str) -> Standing:
+        """What transaction is a statement in that writes?"""
         if connection.dialect.name != "sqlite":
-            return _autocommits(connection)
+            autocommits = private.driver_autocommits(connection)
+            if autocommits is False:
+                return Standing.WITHIN
+            return self._standing_elsewhere(connection, autocommits)
         open_ = private.driver_in_transaction(connection)
         if open_:
-            return False
+            by_text = private.SQLITE_AUTOCOMMITS and private.driver_autocommits(connection)
+            return Standing.BY_TEXT if by_text else Standing.WITHIN
         if open_ is False:
             connection.info.pop(self._key, None)
         begins: bool | None = None
@@ -66,8 +90,48 @@ class DriverTransactions:
         elif _A_WORD.match(statement):  # before a comment, Python's versions differ
             begins = False
         if begins:
-            return False
-        return None if begins is None or open_ is None else True
+            return Standing.WITHIN
+        return Standing.UNKNOWN if begins is None or open_ is None else Standing.ALONE
+
+    def _standing_elsewhere(self, connection: Connection, autocommits: bool | None) -> Standing:
+        """The same where SQLAlchemy's driver begins each transaction, or the text of the program.
+
+        The driver was asked first: its own setting, or ``SET autocommit`` of MySQL's, need not be
+        what SQLAlchemy takes for the isolation level.
+        """
+        told = self._told in connection.__dict__
+        if autocommits is None:
+            if told:
+                return Standing.UNKNOWN
+            if not _autocommits(connection):
+                return Standing.WITHIN
+        open_ = private.driver_in_transaction(connection)
+        if open_ is None:
+            return Standing.UNKNOWN if told else Standing.ALONE
+        return Standing.BY_TEXT if open_ else Standing.ALONE
+
+    def heard(self, connection: Connection) -> None:
+        """Text may begin or end a transaction, of which SQLAlchemy knows nothing.
+
+        Drivers that don't say what is open are not believed any more after it: what is written
+        counts as committed at once, and as not committed yet.
+        """
+        connection.__dict__[self._told] = True
+        if self._left in connection.info and private.driver_in_transaction(connection) is False:
+            del connection.info[self._left]
+
+    def by_text(self, connection: Connection) -> Unit | None:
+        """What was written in a transaction that text began, until text ends it.
+
+        Kept with the driver's connection: the end of SQLAlchemy's transaction, or the way back to
+        the pool, is no end of that one with every driver.
+        """
+        left: Unit | None = connection.info.get(self._left)
+        return left
+
+    def keep_by_text(self, connection: Connection, writes: WriteSet) -> None:
+        """Such a transaction wrote this."""
+        connection.info.setdefault(self._left, Unit()).writes.join(writes)
 
     def step(self, connection: Connection, statement: str) -> Step | None:
         """What a statement does that is about to be sent; None for all that does not matter.
@@ -86,6 +150,7 @@ class DriverTransactions:
         info, name = connection.info, _plain(found["name"])
         if not open_:
             info.pop(self._key, None)
+            info.pop(self._left, None)
         names: list[str] | None = info.get(self._key)
         if not found["begins"]:
             return None if names is None else _ended(names, name, keeps=bool(found["keeps"]))

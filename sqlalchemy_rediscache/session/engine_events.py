@@ -17,22 +17,24 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .. import private
-from ..keys import Place
 from ..sql_text import Kind, TextReader
 from ..write_path import WriteSet
 from .access import Services
 from .at_once import AtOnce
-from .by_key import KeyedRows, rows_by_key
-from .driver_transactions import DriverTransactions, Step
+from .by_key import note_places, rows_by_key
+from .driver_transactions import DriverTransactions, Standing, Step
 from .hearing import Hearing
 from .plans import Plans
 from .reach import Reach
+from .shared import SharedConnections
 from .unit import Unit
 from .written import (
     EVERYTHING,
     Effects,
     WrittenBy,
+    bounds_transaction,
     changes_view,
+    changes_views,
     ends_transaction,
     may_commit,
     undoes,
@@ -59,6 +61,7 @@ class EngineEvents:
         self._only_reads = self._written.only_reads
         self._reach = Reach(services.models, plans)
         self._at_once = AtOnce(services)
+        self._shared = SharedConnections(services)
         self._drivers = DriverTransactions()
         # COMMIT is heard on a connection that has written, see `private.before_commit`.
         self.hearing = Hearing(
@@ -67,11 +70,13 @@ class EngineEvents:
                 ("do_executemany", self.on_execute),
                 ("do_execute_no_params", self.on_execute_no_params),
                 ("handle_error", self.on_error),
-            ]
+            ],
+            self.on_send,
         )
         self._last: Callable[[], Engine | None] = lambda: None
         """The engine of the last transaction, if it is heard and its connections are not shared."""
         self._key = f"_rediscache_unit_{id(self):x}"
+        self._late = f"_rediscache_late_{id(self):x}"
 
     def follow(self, session: Session, connection: Connection, unit: Unit) -> None:
         """A session's transaction began on a connection."""
@@ -84,12 +89,15 @@ class EngineEvents:
         engine = connection.engine
         if engine is self._last():  # as a rule: 0.1 us, not 2
             return
+        self.hearing.use(engine)
         if isinstance(engine.pool, StaticPool | SingletonThreadPool):
-            self._services.engine(engine).join(unit)
-            private.before_commit(connection, self.on_commit)
+            self._share(connection, unit)
         elif isinstance(engine, Engine):
             self._last = weakref.ref(engine)
-        self.hearing.use(engine)
+
+    def _share(self, connection: Connection, unit: Unit) -> None:
+        if self._shared.join(connection, unit):
+            self.hearing.hear_commits(connection.dialect)
 
     def unit(self, connection: Connection) -> Unit | None:
         """The unit of the transaction that is open on a connection."""
@@ -119,18 +127,15 @@ class EngineEvents:
         elif compiled is None or not private.is_query(compiled):
             commits, step = self._control(connection, statement)
         effects = self._written.effects(compiled, statement, connection.dialect.name)
-        unit = self.unit(connection)
-        if step is Step.COMMITS and unit is not None and unit.flushing:
-            effects = EVERYTHING  # which rows the flush has written is noted when it is done
         if effects is not None:
             commits = commits or ends_transaction(effects, connection.dialect.name)
+        unit = self.unit(connection)
+        if (commits or step is Step.COMMITS) and unit is not None and unit.flushing:
+            effects = EVERYTHING  # which rows the flush has written is noted when it is done
+        if effects is not None:
             self._note(connection, statement, context, compiled, effects)
-        if commits:
-            self._committed_by_itself(connection)
-        if step is Step.COMMITS:
-            self._at_once.commit(connection, self.unit(connection))
-        elif step is Step.UNDOES and unit is not None:
-            self._at_once.undo(connection, unit)
+        if commits or step is not None:
+            self._end_by_itself(connection, step, commits=commits)
 
     def _told_by_flush(
         self, connection: Connection, statement: str, context: Any, compiled: Any
@@ -138,14 +143,15 @@ class EngineEvents:
         """Does a flush tell what this statement writes?"""
         unit = self.unit(connection)
         flushing = unit is not None and unit.flushing
-        alone = self._drivers.alone(connection, statement) is not False
+        within = self._drivers.standing(connection, statement) is Standing.WITHIN
         if unit is not None and private.sent_by_flush(context, flushing):
             unit.wrote = unit.sent = True
-            private.before_commit(connection, self.on_commit)
-            if not alone:
+            if not private.before_commit(connection, self.on_commit):
+                self._hear_late(connection, unit)
+            if within:
                 return True
             unit.torn = True
-        return not alone and self._between(connection, context, compiled)
+        return within and self._between(connection, context, compiled)
 
     def _control(self, connection: Connection, statement: str) -> tuple[bool, Step | None]:
         """May a text commit by itself? What does it do to a transaction that the driver began?
@@ -153,24 +159,38 @@ class EngineEvents:
         The transaction's view may be another after it, and what was written undone.
         """
         unit = self.unit(connection)
-        if unit is not None and changes_view(statement):
-            unit.closed = True
+        if changes_view(statement):
+            info = self._services.engine(connection.engine)
+            info.close_view(connection, unit, lasts=changes_views(statement))
         step = self._drivers.step(connection, statement)
-        commits = may_commit(statement)
+        commits = False
+        if bounds_transaction(statement):
+            self._drivers.heard(connection)
+            commits = may_commit(statement, connection.dialect.name)
         if unit is not None and unit.wrote and (commits or step or undoes(statement)):
             unit.torn = unit.flushing
             if step is None:
                 unit.writes.forget_values()
         return commits, step
 
-    def _committed_by_itself(self, connection: Connection) -> None:
-        """A statement commits what the transaction wrote, and what it writes itself."""
+    def _hear_late(self, connection: Connection, unit: Unit) -> None:
+        """The application's listener for COMMIT may be writing, and COMMIT come next."""
+        if unit.leave is None:  # else all of them are heard
+            self.hearing.hear_commits(connection.dialect)
+            connection.info[self._late] = weakref.ref(connection)
+
+    def _end_by_itself(self, connection: Connection, step: Step | None, *, commits: bool) -> None:
+        """A statement commits what the transaction wrote, and what it writes itself, or undoes."""
         unit = self.unit(connection)
-        if unit is not None and unit.writes and not unit.committing:
-            written = WriteSet()
-            written.join(unit.writes)
-            unit.writes.forget_values()  # others may write these rows before the transaction ends
-            self._at_once.lock(connection, written)
+        if commits and unit is not None:
+            # Whether it does, not every driver says. A transaction that failed it rolls back.
+            unit.writes.forget_values()
+        if (commits and (unit is None or not unit.committing)) or step is Step.COMMITS:
+            self._at_once.commit(connection, unit)
+            if (left := self._drivers.by_text(connection)) is not None:
+                self._at_once.take(connection, left)
+        elif step is Step.UNDOES and unit is not None:
+            self._at_once.undo(connection, unit)
 
     def _between(self, connection: Connection, context: Any, compiled: Any) -> bool:
         """Rows of a table between two classes, which a flush writes for no object of their own.
@@ -186,7 +206,8 @@ class EngineEvents:
         if space is None:
             return False
         unit.wrote = True
-        private.before_commit(connection, self.on_commit)
+        if not private.before_commit(connection, self.on_commit):
+            self._hear_late(connection, unit)
         session = unit.session() if unit.session is not None else None
         schema_map = context.execution_options.get("schema_translate_map")
         place = info.place(space, self._services.namespace(session), schema_map)
@@ -213,7 +234,8 @@ class EngineEvents:
             # a transaction whose begin nobody told (see `known_unit`).
             unit = Unit()
             self._keep(connection, unit)
-        private.before_commit(connection, self.on_commit)
+        if not private.before_commit(connection, self.on_commit):
+            self._hear_late(connection, unit)
         unit.is_async = info.is_async
         unit.wrote = True
         session = unit.session() if unit.session is not None else None
@@ -223,15 +245,25 @@ class EngineEvents:
             places = self._services.written_places(
                 info, region, session, schema_map, by_text=effects.by_text
             )
-            if keyed is None or region.name != keyed.space.name:
-                fresh.regions.update(places)
-                continue
-            for place in places:
-                _note_rows(fresh, place, keyed)
-        alone = self._drivers.alone(connection, statement)
-        if alone is not True:
+            note_places(fresh, places, region, keyed)
+        self._place(connection, statement, unit, effects, fresh)
+
+    def _place(
+        self, connection: Connection, statement: str, unit: Unit, effects: Effects, fresh: WriteSet
+    ) -> None:
+        """Put what a statement writes where it is locked when it is committed."""
+        standing = self._drivers.standing(connection, statement)
+        if (
+            standing is Standing.ALONE
+            and effects.by_text
+            and (effects.everything or bounds_transaction(statement))
+        ):
+            standing = Standing.UNKNOWN  # it may begin a transaction, and leave it open
+        if standing is not Standing.ALONE:
             unit.writes.join(fresh)
-        if alone is not False:
+        if standing is Standing.BY_TEXT:
+            self._drivers.keep_by_text(connection, fresh)
+        elif standing is not Standing.WITHIN:
             self._at_once.lock(connection, fresh)
 
     # -- how it ends --------------------------------------------------------------------------
@@ -242,11 +274,6 @@ class EngineEvents:
         if unit is None:
             return
         unit.committing = True
-        for other in self._services.engine(connection.engine).beside(unit):
-            # On one connection of the database, one session's COMMIT commits what all of them
-            # wrote; what of it survives a ROLLBACK of another's, nobody can tell.
-            unit.writes.join(other.writes)
-            unit.writes.forget_values()
         if unit.mixed:
             unit.writes.forget_values()
         if unit.writes and not unit.writes.token:
@@ -258,6 +285,21 @@ class EngineEvents:
                 unit.committing = False
                 _roll_back(connection)
                 raise
+
+    def on_send(self, connection: Any) -> Callable[[bool], None] | None:
+        """COMMIT is sent next, on a connection of the pool's that others may share.
+
+        Or one whose first write is in the application's listener for COMMIT, where it is too late
+        to be told by `private.before_commit`.
+        """
+        late = connection.info.pop(self._late, lambda: None)()
+        if late is not None and not late.closed:
+            self.on_commit(late)
+        try:
+            return self._shared.on_send(connection)
+        except BaseException:
+            connection.rollback()  # see `on_commit`
+            raise
 
     # A transaction that no session of ours has: it was begun with Core, or a session left it to
     # whoever began it. Nobody tells when its COMMIT is over: the first sign is the connection's
@@ -271,7 +313,9 @@ class EngineEvents:
         if not any(known is connection for known in unit.connections):
             unit.connections.append(connection)
         connection.__dict__[self._key] = unit
-        connection.info[self._key] = unit
+        kept: list[Unit] = connection.info.setdefault(self._key, [])
+        kept[:] = [one for one in kept if one is not earlier and one is not unit] + [unit]
+        self._share(connection, unit)
         for name, listener in (("begin", self.on_begin), ("rollback", self.on_rollback)):
             if not event.contains(connection, name, listener):
                 event.listen(connection, name, listener)
@@ -294,16 +338,20 @@ class EngineEvents:
 
     def on_reset(self, dbapi_connection: Any, record: Any, reset_state: Any) -> None:
         """A connection goes back to its pool: what was committed on it is over."""
-        unit = record.info.pop(self._key, None)
-        if unit is not None and unit.session is None:
-            for connection in unit.connections:
-                connection.__dict__.pop(self._key, None)
-            self._release(unit, committed=unit.committing)
+        units: list[Unit] = record.info.pop(self._key, [])
+        for unit in units:
+            if unit.leave is not None and not unit.committing:  # another's, whose COMMIT may come
+                record.info.setdefault(self._key, []).append(unit)
+            elif unit.session is None:
+                for connection in unit.connections:
+                    connection.__dict__.pop(self._key, None)
+                self._release(unit, committed=unit.committing)
 
     def _end(self, connection: Connection, unit: Unit, *, committed: bool) -> None:
         connection.__dict__.pop(self._key, None)
         if not connection.closed and not connection.invalidated:
-            connection.info.pop(self._key, None)
+            kept: list[Unit] = connection.info.get(self._key, [])
+            kept[:] = [one for one in kept if one is not unit]
         self._release(unit, committed=committed)
 
     def _release(self, unit: Unit, *, committed: bool) -> None:
@@ -346,16 +394,6 @@ class EngineEvents:
                 del connection.__dict__[self._key]
         if unit.leave is not None:
             unit.leave(unit)
-
-
-def _note_rows(writes: WriteSet, place: Place, keyed: KeyedRows) -> None:
-    tags = writes.tag_writes(place)
-    tags.add(keyed.space.tagset.name, keyed.words)
-    tags.unnamed = tags.unnamed or keyed.unnamed
-    if not keyed.new and keyed.space.tagset.kept:
-        tags.had.update(keyed.names)  # the others that they have are in their hashes
-    for name in keyed.names:
-        writes.row(place, name, None)
 
 
 def _roll_back(connection: Connection) -> None:

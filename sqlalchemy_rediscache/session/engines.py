@@ -23,6 +23,9 @@ from .expired import install
 from .unit import Unit
 from .view import View, view_of
 
+_CLOSED = "_rediscache_closed"
+"""On a connection of the driver's: what its transactions see, text has changed."""
+
 
 class ClassMemo:
     """What one engine's sessions have worked out about one class."""
@@ -52,6 +55,16 @@ class Rules(NamedTuple):
     """It deletes others that are in their way."""
 
 
+class Pool:
+    """What all engines of one dialect have in common: they use the same connections."""
+
+    def __init__(self) -> None:
+        self.units: weakref.WeakSet[Unit] = weakref.WeakSet()
+        """The open transactions, where connections are shared."""
+        self.closed = False
+        """Of some connections it is not known what their transactions see."""
+
+
 class EngineInfo:
     """One engine, as one cache sees it.
 
@@ -61,10 +74,17 @@ class EngineInfo:
         models: Which classes are cached.
         max_bytes: The largest entry.
         database: What tells its database from others, see `database_name`.
+        pool: What it shares with all engines of its dialect, and so of its pool.
     """
 
     def __init__(
-        self, engine: Engine, keys: Keys, models: Models, max_bytes: int, database: str
+        self,
+        engine: Engine,
+        keys: Keys,
+        models: Models,
+        max_bytes: int,
+        database: str,
+        pool: Pool,
     ) -> None:
         self._engine = weakref.ref(engine)
         self._keys = keys
@@ -95,7 +115,8 @@ class EngineInfo:
         self._places: dict[tuple[str, Any, Any], Place] = {}
         self.shares_connections = isinstance(engine.pool, StaticPool | SingletonThreadPool)
         """Several sessions may speak on one connection, in one transaction of the database."""
-        self._units: weakref.WeakSet[Unit] = weakref.WeakSet()
+        self._pool = pool
+        self._units = pool.units
         options = engine.get_execution_options()
         self.schema_map = options.get("schema_translate_map")
         self._level = options.get("isolation_level")
@@ -107,14 +128,22 @@ class EngineInfo:
             unit.mixed = True
             for other in self._units:
                 other.mixed = True
-        unit.leave = self._units.discard
         self._units.add(unit)
+
+    def leave(self, unit: Unit) -> None:
+        """It is over."""
+        self._units.discard(unit)
 
     def beside(self, unit: Unit | None) -> list[Unit]:
         """The other open transactions that wrote, on a connection that may be the same."""
         if not self._units:
             return []
-        return [other for other in self._units if other is not unit and other.wrote]
+        # Of a transaction that no session has the end is told late: its COMMIT is over by now.
+        return [
+            other
+            for other in self._units
+            if other is not unit and other.wrote and (other.session or not other.committing)
+        ]
 
     def view(self) -> View:
         """What a transaction of this engine will see, as far as is known before it begins."""
@@ -128,8 +157,24 @@ class EngineInfo:
 
     def view_in(self, connection: Connection) -> View:
         """What the transaction of a connection sees."""
+        if self._pool.closed and _CLOSED in connection.info:
+            return View.CLOSED
         level = connection.get_execution_options().get("isolation_level") or self._level
         return view_of(self.dialect, level or private.default_isolation(self.dialect))
+
+    def close_view(self, connection: Connection, unit: Unit | None, *, lasts: bool) -> None:
+        """Text has changed what a transaction sees.
+
+        Args:
+            connection: Its connection.
+            unit: The transaction, if it is known.
+            lasts: Later transactions that use this connection of the driver's are concerned, too.
+        """
+        if unit is not None:
+            unit.closed = True
+        if lasts:
+            self._pool.closed = True
+            connection.info[_CLOSED] = True
 
     def region(self, mapper: Mapper[Any]) -> Region | None:
         """The region of a mapped class, None where it is not cached.

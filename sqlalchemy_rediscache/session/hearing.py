@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Dialect, Engine
 
+from .. import private
+
 Listener = tuple[str, Callable[..., Any]]
 
 
@@ -20,10 +22,16 @@ class Hearing:
 
     Args:
         listeners: The names of events, and who hears them.
+        around: Called right before each COMMIT, of the engines for which `hear_commits` asks.
     """
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        around: Callable[[Any], Callable[[bool], None] | None],
+    ) -> None:
         self._listeners = listeners
+        self._around = around
         self._heard: weakref.WeakSet[Dialect] = weakref.WeakSet()
         self._used: weakref.WeakSet[Dialect] = weakref.WeakSet()
 
@@ -42,6 +50,14 @@ class Hearing:
         for name, listener in self._listeners:
             event.listen(engine.dialect, name, listener)
 
+    def hear_commits(self, dialect: Dialect) -> None:
+        """Hear every COMMIT of a dialect's engines, at the last moment before it is sent.
+
+        Others than those of connections that have written matter seldom, and cost each of them.
+        """
+        if dialect in self._heard:
+            private.around_commits(dialect, self._around)
+
     def forget(self, engine: Engine) -> None:
         """Stop listening to an engine that no session of the cache may use."""
         if engine.dialect not in self._used:
@@ -57,6 +73,7 @@ class Hearing:
 
     def _unhear(self, dialect: Dialect) -> None:
         self._heard.discard(dialect)
+        private.not_around_commits(dialect, self._around)
         for name, listener in self._listeners:
             if event.contains(dialect, name, listener):
                 event.remove(dialect, name, listener)

@@ -15,15 +15,27 @@ from ..sql_text import READS, UNKNOWN, Answer, Kind, Name, TextReader, Written
 _READS = "_rediscache_only_reads"
 _DML = "_rediscache_dml"
 
-_ISOLATION = re.compile(r"\b(ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE)
-_FIRST = r"(?:^|;)(?:\s|/\*.*?\*/|--[^\n]*\n)*"
-_COMMITS = re.compile(
-    rf"{_FIRST}(BEGIN|COMMIT|END|LOCK|SET|START|UNLOCK)\b", re.IGNORECASE | re.DOTALL
+_ISOLATION = re.compile(
+    r"\b(?:(?:\w+_)?ISOLATION|TRANSACTION_READ_ONLY|READ_UNCOMMITTED)\b", re.IGNORECASE
 )
+_ISOLATES_ALL = re.compile(
+    r"\b(?:SET(?!\s+TRANSACTION\s)|SET_CONFIG|PRAGMA|ALTER)\b", re.IGNORECASE
+)
+_FIRST = r"(?:^|;|\*/)(?:\s|/\*.*?\*/|(?:--|\#)[^\n]*\n)*"
+"""Where a statement may begin. After any comment: some have others in them."""
+_BOUNDS = re.compile(
+    rf"{_FIRST}(ANALYZE|BEGIN|COMMIT|END|LOCK|RESET|START|UNLOCK"
+    r"|SET(?=.*\b(?:AUTOCOMMIT|IMPLICIT_TRANSACTIONS|PASSWORD|STATEMENT)\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What begins or ends a transaction anywhere, and changes no rows."""
+_COMMITS = re.compile(rf"{_FIRST}(COMMIT|END)\b", re.IGNORECASE | re.DOTALL)
 _UNDOES = re.compile(rf"{_FIRST}(ABORT|ROLLBACK)\b", re.IGNORECASE | re.DOTALL)
 _SAVEPOINT = re.compile(rf"{_FIRST}(RELEASE|SAVEPOINT)\b", re.IGNORECASE | re.DOTALL)
 _COMMITS_BY_ITSELF = frozenset({"mysql", "mariadb", "oracle"})
 """Databases that commit before and after DDL."""
+_COMMITS_WHEN_TOLD = frozenset({"postgresql", "sqlite"})
+"""Databases that commit at `_COMMITS` alone. MySQL does at BEGIN, and at others of `_BOUNDS`."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +145,15 @@ def changes_view(statement: str) -> bool:
     return _ISOLATION.search(statement) is not None
 
 
+def changes_views(statement: str) -> bool:
+    """May a text that `changes_view` change it for later transactions of its connection, too?"""
+    return _ISOLATES_ALL.search(statement) is not None
+
+
 def _controls(statement: str, dialect_name: str) -> bool:
     if dialect_name == "sqlite" and _SAVEPOINT.search(statement):
         return True  # see `driver_transactions`
-    return may_commit(statement) or undoes(statement)
+    return bounds_transaction(statement) or undoes(statement)
 
 
 def undoes(statement: str) -> bool:
@@ -144,9 +161,14 @@ def undoes(statement: str) -> bool:
     return _UNDOES.search(statement) is not None
 
 
-def may_commit(statement: str) -> bool:
-    """May a text commit what its transaction wrote, without a word of SQLAlchemy's?"""
-    return _COMMITS.search(statement) is not None
+def bounds_transaction(statement: str) -> bool:
+    """May a text begin or commit a transaction, without a word of SQLAlchemy's?"""
+    return _BOUNDS.search(statement) is not None
+
+
+def may_commit(statement: str, dialect_name: str) -> bool:
+    """May a text of which `bounds_transaction` says so commit what was written before it?"""
+    return dialect_name not in _COMMITS_WHEN_TOLD or _COMMITS.search(statement) is not None
 
 
 def ends_transaction(effects: Effects, dialect_name: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 import redis
@@ -11,10 +12,11 @@ from sqlalchemy import Connection, ForeignKey, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from sqlalchemy_rediscache import CacheMixin
+from sqlalchemy_rediscache import CacheMixin, CacheUnavailable
 from tests.fix_caches import CacheMaker
 from tests.integration.models import User
 from tests.integration.stage import Stage, make_engine
+from tests.integration.test_sqlite_transactions import unreachable
 from tests.integration.test_writes import city
 from tests.listening import listening
 from tests.servers import Database
@@ -224,6 +226,82 @@ def test_what_a_listener_of_commit_writes(stage: Stage, listens: str) -> None:
         with listening(target, "commit", write):
             session.commit()
     assert [city(stage, 1), city(stage, 2)] == ["new", "late"]
+
+
+@pytest.mark.parametrize("listens", ["engine", "connection"])
+@pytest.mark.parametrize("commits", ["session", "plain session", "connection"])
+def test_the_first_write_is_a_listeners(
+    stage: Stage,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    listens: str,
+    commits: str,
+) -> None:
+    """It is locked before the COMMIT that comes right after it, and released by the usual means."""
+    held: list[int] = []
+    dialect = type(stage.engine.dialect)
+    original = dialect.do_commit
+
+    def committed(self: Any, connection: Any) -> None:
+        original(self, connection)
+        held.append(len(list(locks(redis_client))))
+
+    def write(connection: Connection) -> None:
+        city = connection.scalar(text("SELECT city FROM users WHERE id = 2"))
+        connection.execute(text(f"UPDATE users SET city = '{city}y' WHERE id = 2"))
+
+    monkeypatch.setattr(dialect, "do_commit", committed)
+    for round_ in (1, 2):
+        stage.warm(User, 2)
+        stage.warm(User, 2)
+        with (
+            begun(stage, commits) as (target, connection),
+            listening(stage.engine if listens == "engine" else connection, "commit", write),
+        ):
+            target.commit()
+        assert city(stage, 2) == "x" + "y" * round_
+    assert all(held), held
+    assert list(locks(redis_client)) == []
+
+
+@contextmanager
+def begun(stage: Stage, what: str) -> Iterator[tuple[Any, Connection]]:
+    """A transaction that has only read: what commits it, and its connection."""
+    if what == "connection":
+        with stage.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            yield connection, connection
+    else:
+        factory = stage.Session if what == "session" else sessionmaker(stage.engine)
+        with factory() as session:
+            connection = session.connection()
+            connection.execute(text("SELECT 1"))
+            yield session, connection
+
+
+def test_a_strict_cache_refuses_what_a_listener_writes_first(
+    database: Database, make_cache: CacheMaker
+) -> None:
+    """Without a lock no COMMIT, and the connection's next user commits nothing of it."""
+    cache = make_cache(consistency="strict")
+    stage = Stage(database, cache)
+    stage.populate()
+    stage.warm(User, 2)
+
+    def write(connection: Connection) -> None:
+        connection.execute(text("UPDATE users SET city = 'late' WHERE id = 2"))
+
+    with stage.Session() as session:
+        session.execute(text("SELECT 1"))
+        with (
+            listening(stage.engine, "commit", write),
+            unreachable(cache),
+            pytest.raises(CacheUnavailable),
+        ):
+            session.commit()
+    with stage.engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+    assert city(stage, 2) == "x"
 
 
 def test_a_flush_under_autocommit(stage: Stage) -> None:

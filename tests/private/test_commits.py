@@ -125,3 +125,103 @@ def test_two_phases(engine: Engine) -> None:
             transaction.prepare()
             transaction.commit()
     assert sent == ["ours", "commit", "theirs", "ours", "commit"]
+
+
+@pytest.mark.parametrize("what", ["engine", "connection"])
+def test_it_says_whether_it_may_be_too_late(engine: Engine, what: str) -> None:
+    """It is within a listener of COMMIT, where that is the first word of the connection."""
+    said: list[bool] = []
+
+    def theirs(connection: Connection) -> None:
+        said.append(private.before_commit(connection, print))
+
+    with engine.connect() as connection:
+        assert private.before_commit(connection, print)
+        event.listen(connection, "rollback", print)
+    with engine.connect() as connection:
+        event.listen(engine if what == "engine" else connection, "commit", theirs)
+        connection.execute(text("SELECT 1"))
+        connection.commit()
+        connection.execute(text("SELECT 1"))
+        connection.commit()
+    assert said == [False, True]
+
+
+def test_around_commits(engine: Engine) -> None:
+    """Right before COMMIT and right after it, of whichever connection, after all listeners."""
+    heard: list[Any] = []
+
+    def around(connection: Any) -> Any:
+        heard.append(connection.info["name"])
+        return None if connection.info["name"] == "other" else heard.append
+
+    private.around_commits(engine.dialect, around)
+    private.around_commits(engine.dialect, around)
+    event.listen(engine, "commit", lambda _: heard.append("theirs"))
+    with engine.connect() as connection, engine.connect() as other:
+        connection.info["name"], other.info["name"] = "one", "other"
+        write(connection)
+        connection.commit()
+        other.execute(text("SELECT 1"))
+        other.commit()
+        connection.execute(text("SELECT 1"))
+        connection.rollback()
+    assert heard == ["theirs", "one", True, "theirs", "other"]
+    private.not_around_commits(engine.dialect, around)
+    with engine.begin():
+        pass
+    assert heard[5:] == ["theirs"]
+
+
+def test_around_commits_that_fail(engine: Engine) -> None:
+    """What it raises keeps COMMIT back; a COMMIT that fails is told to those who were called."""
+    heard: list[Any] = []
+    engine.dialect.do_commit = heard.append  # type: ignore[assignment, method-assign]
+
+    def refuse(connection: Any) -> Any:
+        raise LookupError
+
+    private.around_commits(engine.dialect, lambda _: heard.append)
+    private.around_commits(engine.dialect, refuse)
+    with engine.connect() as connection:
+        write(connection)
+        with pytest.raises(LookupError):
+            connection.commit()
+        connection.rollback()
+    assert heard == [False]
+    private.not_around_commits(engine.dialect, refuse)
+    with engine.begin():
+        pass
+    assert len(heard) == 3, "what stood in for it before is called"
+    assert heard[2] is True
+
+
+def test_around_two_phases(engine: Engine) -> None:
+    """It is told of the connection of the pool's there, too."""
+    sent: list[Any] = []
+    for name in ("do_begin_twophase", "do_prepare_twophase", "do_commit_twophase"):
+        setattr(engine.dialect, name, lambda *_, **__: None)
+    private.around_commits(engine.dialect, sent.append)
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase()
+        transaction.prepare()
+        transaction.commit()
+        assert sent == [connection.connection]
+
+
+def test_a_dialect_that_is_heard_is_not_kept(tmp_path: Path) -> None:
+    """It goes with its engine, without the garbage collector's help."""
+    engines = [create_engine(f"sqlite:///{tmp_path / 'rows.db'}") for _ in range(2)]
+    private.around_commits(engines[0].dialect, print)
+    gone = []
+    for engine in engines:
+        engine.dispose()
+        gone.append(weakref.ref(engine.dialect))
+    gc.collect()
+    gc.disable()
+    try:
+        del engine
+        engines.clear()
+        assert (gone[0]() is None) == (gone[1]() is None)
+    finally:
+        gc.enable()

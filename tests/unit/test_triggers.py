@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy_rediscache import CachePolicy
 from sqlalchemy_rediscache.keys import Keys
 from sqlalchemy_rediscache.models import Models, tables_of
-from sqlalchemy_rediscache.session.engines import EngineInfo, Rules
+from sqlalchemy_rediscache.session.engines import EngineInfo, Pool, Rules
 from sqlalchemy_rediscache.session.triggers import none_on
 from tests.private.models import Base, Child, Dog, Parent
 from tests.servers import Database
@@ -29,7 +29,7 @@ MAKE = {
 
 def is_as_sent(engine: Engine, model: Any) -> bool:
     """Are rows stored as they are sent, asked anew?"""
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a", Pool())
     with engine.connect() as connection:
         return none_on(connection, info, tables_of(inspect(model)))
 
@@ -75,7 +75,7 @@ def test_answers_are_remembered(database: Database) -> None:
     """The catalog is asked once for a table; forgetting has it asked again."""
     engine = database.engine()
     Base.metadata.create_all(engine)
-    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a")
+    info = EngineInfo(engine, Keys("t"), Models(CachePolicy()), 1 << 20, "a", Pool())
     with engine.connect() as connection:
         assert none_on(connection, info, tables_of(inspect(Parent)))
         (key,) = info.triggers
