@@ -229,6 +229,7 @@ def of_subquery_load(option: Any) -> bool:
     return isinstance(option, tuple) and option[:1] in (
         ("orig_query",),
         ("subquery_rewritten_path",),
+        ("subquery_paths",),  # before SQLAlchemy 2.0.58
     )
 
 
