@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from ..errors import CacheUnavailable
 from ..write_path import WriteSet
 from .access import Services
 from .unit import Unit
@@ -56,8 +57,13 @@ class SharedConnections:
         if unit.untouched or not unit.writes or unit.writes.token:
             return
         writes, unit.writes = unit.writes, WriteSet()
-        writes.owed = True
-        self._services.writes.release(self._services.scripts(unit.is_async), writes, committed=True)
+        writes.forget_values()
+        scripts = self._services.scripts(unit.is_async)
+        try:
+            self._services.writes.lock(scripts, writes)
+        except CacheUnavailable:  # of a strict cache: a rollback goes on without it
+            writes.token, writes.owed = b"", True
+        self._services.writes.release(scripts, writes, committed=True)
 
     def on_send(self, connection: Any) -> Callable[[bool], None] | None:
         """COMMIT is sent next, by whomever: lock what the others wrote.

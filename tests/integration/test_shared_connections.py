@@ -143,6 +143,26 @@ def test_what_is_not_committed_is_kept_from_the_cache(shared: Shared) -> None:
     assert shared.read() == ("x", "x")
 
 
+@pytest.mark.parametrize("consistency", ["available", "strict"])
+def test_a_rollback_is_no_trouble(
+    request: pytest.FixtureRequest, make_cache: CacheMaker, consistency: Any
+) -> None:
+    """What it undoes is emptied: it was told in time, and nothing is owed."""
+    engine = create_engine("sqlite://")
+    request.addfinalizer(engine.dispose)
+    shared = Shared(engine, make_cache(consistency=consistency))
+    with shared.Session() as session:
+        session.get_one(User, 1).city = "undone"
+        session.flush()
+        session.rollback()
+    with shared.Session() as session:
+        session.add(User(id=3, name="cid", city="undone"))
+        session.flush()
+    assert shared.read() == ("x", "x")
+    assert (shared.cache.stats().unsettled, shared.cache.stats().errors) == (0, 0)
+    assert audit(shared.cache, engine) == []
+
+
 def test_a_connection_that_closes_ends_nothing_of_anothers(shared: Shared) -> None:
     """What a connection has written stays noted while others come and go."""
     with closing(shared.engine.connect()) as one, closing(shared.engine.connect()) as other:
