@@ -194,9 +194,13 @@ class QueryScripts:
             return [self._asked(watched[0], reply)[0]], []
         apart, riding = _riding(watched, rows)
         frames = [calls.frame([self._rows_call(rows[index], token)]) for index in apart]
-        # Regions with rows go first, the home last of them: what is said of others, and of the
-        # entry, is so when the rows have been read.
-        order = sorted(range(len(watched)), key=lambda index: (index not in riding, index == 0))
+        # Regions with rows go first: what depends on others is looked at when their rows are read.
+        # The very first are rows that change without a word to what the query depends on: all that
+        # it does depend on is looked at after them.
+        order = sorted(
+            range(len(watched)),
+            key=lambda index: (index not in riding, not watched[index].rows_apart),
+        )
         for index in order:
             own = rows[riding[index]] if index in riding else None
             frames.append(frame(index, own))
