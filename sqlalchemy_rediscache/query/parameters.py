@@ -40,9 +40,8 @@ class Parameters:
         self._enums = tuple(
             (place, name)
             for place, name in enumerate(self._names)
-            if name in self._sent and getattr(types[name], "enum_class", None) is not None
-            and isinstance(types[name], Enum)
-        )  # fmt: skip
+            if name in self._sent and _has_members(types[name])
+        )
 
     def canonical(self, values: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
         """The values with the lists of each IN in one order, the same for equal sets of values.
@@ -107,6 +106,10 @@ class Parameters:
             if name not in self._sent:
                 raise
             return wire.pack([self._as_sent(name, value)])
+
+
+def _has_members(type_: TypeEngine[Any]) -> bool:
+    return isinstance(type_, Enum) and type_.enum_class is not None
 
 
 def _plain(value: Any) -> Any:

@@ -12,10 +12,11 @@ from .. import private
 from ..options import CacheOption
 from ..stats import Reason
 
-_HARMLESS_OPTIONS = frozenset(
+HARMLESS_OPTIONS = frozenset(
     {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
      "skip_cache", "refresh_cache", "sa_top_level_orm_context", "compiled_cache", "logging_token"}
 )  # fmt: skip
+"""Execution options that don't change what a statement returns."""
 _NO_OPTIONS: Mapping[str, CacheOption] = MappingProxyType({})
 
 
@@ -37,7 +38,7 @@ def cache_options(state: ORMExecuteState) -> Mapping[str, CacheOption]:
 
 def strange_options(options: Mapping[str, Any]) -> set[str]:
     """Execution options that could change what a statement returns."""
-    strange = options.keys() - _HARMLESS_OPTIONS
+    strange = options.keys() - HARMLESS_OPTIONS
     return {one for one in strange if not private.of_subquery_load(one)} if strange else strange
 
 

@@ -146,8 +146,7 @@ class EngineEvents:
         within = self._drivers.standing(connection, statement) is Standing.WITHIN
         if unit is not None and private.sent_by_flush(context, flushing):
             unit.wrote = unit.sent = True
-            if not private.before_commit(connection, self.on_commit):
-                self._hear_late(connection, unit)
+            self._hear_commit(connection, unit)
             if within:
                 return True
             unit.torn = True
@@ -173,9 +172,11 @@ class EngineEvents:
                 unit.writes.forget_values()
         return commits, step
 
-    def _hear_late(self, connection: Connection, unit: Unit) -> None:
-        """The application's listener for COMMIT may be writing, and COMMIT come next."""
-        if unit.leave is None:  # else all of them are heard
+    def _hear_commit(self, connection: Connection, unit: Unit) -> None:
+        """Its COMMIT matters, however late that is said."""
+        if not private.before_commit(connection, self.on_commit) and unit.leave is None:
+            # The application's listener for COMMIT may be writing, and COMMIT come next. (Where
+            # connections are shared all are heard.)
             self.hearing.hear_commits(connection.dialect)
             connection.info[self._late] = weakref.ref(connection)
 
@@ -206,8 +207,7 @@ class EngineEvents:
         if space is None:
             return False
         unit.wrote = True
-        if not private.before_commit(connection, self.on_commit):
-            self._hear_late(connection, unit)
+        self._hear_commit(connection, unit)
         session = unit.session() if unit.session is not None else None
         schema_map = context.execution_options.get("schema_translate_map")
         place = info.place(space, self._services.namespace(session), schema_map)
@@ -234,8 +234,7 @@ class EngineEvents:
             # a transaction whose begin nobody told (see `known_unit`).
             unit = Unit()
             self._keep(connection, unit)
-        if not private.before_commit(connection, self.on_commit):
-            self._hear_late(connection, unit)
+        self._hear_commit(connection, unit)
         unit.is_async = info.is_async
         unit.wrote = True
         session = unit.session() if unit.session is not None else None

@@ -24,7 +24,6 @@ from .asked import strange_options
 from .engines import EngineInfo
 from .queries import Queries
 from .recognise import key_lookup, unique_lookup
-from .statements import group_of
 
 _ANY_ROW = ": any row"
 
@@ -110,7 +109,7 @@ def _in_rows(statement: Any, mapper: Mapper[Any], info: EngineInfo) -> bool:
         return False
     state: Any = SimpleNamespace(statement=statement, parameters=None)
     compiled, _, _ = private.compile_cached(state, region.dialect, info.compiled)
-    return group_of(region, compiled) is not None
+    return region.group(private.result_columns(compiled)) is not None
 
 
 def _more(

@@ -22,11 +22,10 @@ from .. import private
 from ..group import Group
 from ..options import CacheOption, Mode
 from ..read_path import Batch, Permit
-from ..region import Region
 from ..row import Row
 from ..store import Lease
 from .access import Access, Services
-from .asked import asks_refresh
+from .asked import HARMLESS_OPTIONS, asks_refresh
 from .fetch import fetch
 from .hydrate import hydrate_all
 from .loads import Loads
@@ -34,11 +33,7 @@ from .queries import Queries
 from .recognise import Equality, key_lookup, only_equality
 from .unit import Unit, known_unit, unit_of
 
-_HARMLESS_OPTIONS = frozenset(
-    {"_sa_orm_load_options", "_result_disable_adapt_to_context", "prebuffer_rows", "autoflush",
-     "skip_cache", "refresh_cache", "populate_existing", "sa_top_level_orm_context",
-     "logging_token"}
-)  # fmt: skip
+_HARMLESS_OPTIONS = HARMLESS_OPTIONS - {"compiled_cache"} | {"populate_existing"}
 
 _identity = attrgetter("identity")
 
@@ -208,10 +203,11 @@ class Statements:
         compiled, getter, tuple_getter = private.compile_cached(
             state, region.dialect, lookup.access.engine.compiled
         )
-        group = group_of(region, compiled)
+        columns = private.result_columns(compiled)
+        group = region.group(columns)
         if group is None:
             return None
-        places = [group.index[column] for column in private.result_columns(compiled)]
+        places = [group.index[column] for column in columns]
 
         def replayed(found: list[Row]) -> Result[Any]:
             rows = [tuple([values[place] for place in places]) for values in found]
@@ -274,11 +270,6 @@ class Statements:
             if not filled:
                 reads.give_back(access.scripts, leases)
         return private.replay(state, private.cursor_of(cursor, rows))
-
-
-def group_of(region: Region, compiled: Any) -> Group | None:
-    """The columns of a region's rows that a compiled SELECT returns, None if it returns others."""
-    return region.group(private.result_columns(compiled))
 
 
 def _is_plain(lookup: KeyLookup) -> bool:
